@@ -1,0 +1,119 @@
+"""The closed lists: what happened, how it ended, where it stopped and why (the record's enumerations)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """``event.action``: what the record is about."""
+
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    AUTHORIZE = "authorize"
+    CERTIFICATE_SERVED = "certificate_served"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    AUDIT_STARTED = "audit_started"
+    AUDIT_STOPPED = "audit_stopped"
+    AUDIT_GAP = "audit_gap"
+
+
+class Outcome(StrEnum):
+    """``event.outcome`` with ECS's three allowed values."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+class Stage(StrEnum):
+    """``doorlog.stage``: how far an attempt got, in the order in which an attempt passes through."""
+
+    ACCEPT = "accept"
+    PROXY = "proxy"
+    HELLO = "hello"
+    HANDSHAKE = "handshake"
+    CONNECT = "connect"
+    CREDENTIALS = "credentials"
+    SESSION = "session"
+
+
+class Code(StrEnum):
+    """``event.code`` of a ``connect`` record: why an attempt failed, or ``admitted``."""
+
+    ADMITTED = "admitted"
+    # accept
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    SOURCE_BLOCKED = "source_blocked"
+    # proxy
+    PROXY_HEADER_MISSING = "proxy_header_missing"
+    PROXY_HEADER_INVALID = "proxy_header_invalid"
+    PROXY_UNTRUSTED_SOURCE = "proxy_untrusted_source"
+    # hello
+    CLOSED_BEFORE_HELLO = "closed_before_hello"
+    HELLO_TIMEOUT = "hello_timeout"
+    PLAINTEXT_MQTT = "plaintext_mqtt"
+    PLAINTEXT_HTTP = "plaintext_http"
+    NOT_TLS = "not_tls"
+    MALFORMED_HELLO = "malformed_hello"
+    # handshake: the device refuses us
+    SERVER_CERTIFICATE_UNKNOWN_CA = "server_certificate_unknown_ca"
+    SERVER_CERTIFICATE_EXPIRED = "server_certificate_expired"
+    SERVER_CERTIFICATE_BAD = "server_certificate_bad"
+    SERVER_CERTIFICATE_REVOKED = "server_certificate_revoked"
+    SERVER_CERTIFICATE_UNSUPPORTED = "server_certificate_unsupported"
+    SERVER_CERTIFICATE_UNKNOWN = "server_certificate_unknown"
+    CLOSED_AFTER_SERVER_CERTIFICATE = "closed_after_server_certificate"
+    RESET_AFTER_SERVER_CERTIFICATE = "reset_after_server_certificate"
+    TIMEOUT_AFTER_SERVER_CERTIFICATE = "timeout_after_server_certificate"
+    CLIENT_ALERT = "client_alert"
+    # handshake: we refuse the device
+    CLIENT_CERTIFICATE_MISSING = "client_certificate_missing"
+    CLIENT_CERTIFICATE_EXPIRED = "client_certificate_expired"
+    CLIENT_CERTIFICATE_NOT_YET_VALID = "client_certificate_not_yet_valid"
+    CLIENT_CERTIFICATE_UNTRUSTED = "client_certificate_untrusted"
+    CLIENT_CERTIFICATE_REVOKED = "client_certificate_revoked"
+    CLIENT_CERTIFICATE_INVALID = "client_certificate_invalid"
+    # handshake: no agreement
+    NO_SHARED_VERSION = "no_shared_version"
+    NO_SHARED_CIPHER = "no_shared_cipher"
+    NO_SHARED_GROUP = "no_shared_group"
+    NO_SHARED_SIGNATURE_ALGORITHM = "no_shared_signature_algorithm"
+    ALPN_MISMATCH = "alpn_mismatch"
+    HANDSHAKE_FAILED = "handshake_failed"
+    # connect
+    CLOSED_BEFORE_CONNECT = "closed_before_connect"
+    CONNECT_TIMEOUT = "connect_timeout"
+    NOT_MQTT = "not_mqtt"
+    MALFORMED_CONNECT = "malformed_connect"
+    CONNECT_TOO_LARGE = "connect_too_large"
+    UNSUPPORTED_PROTOCOL_VERSION = "unsupported_protocol_version"
+    CLIENT_ID_REJECTED = "client_id_rejected"
+    WEBSOCKET_REJECTED = "websocket_rejected"
+    # credentials
+    BAD_PASSWORD = "bad_password"  # noqa: S105 - the name of a reason, not a password
+    UNKNOWN_USER = "unknown_user"
+    NO_CREDENTIALS = "no_credentials"
+    NOT_AUTHORIZED = "not_authorized"
+    CLIENT_ID_TAKEN = "client_id_taken"
+    WILL_NOT_AUTHORIZED = "will_not_authorized"
+    AUTH_BACKEND_ERROR = "auth_backend_error"
+    AUTH_TIMEOUT = "auth_timeout"
+    THROTTLED = "throttled"
+    # any stage: the broker itself ended the attempt
+    SERVER_SHUTDOWN = "server_shutdown"
+
+
+class DisconnectCause(StrEnum):
+    """``event.code`` of a ``disconnect`` record: how an admitted session's connection ended."""
+
+    NORMAL = "normal"  # the device sent DISCONNECT
+    CLOSED = "closed"  # FIN without DISCONNECT
+    RESET = "reset"  # RST
+    KEEP_ALIVE_TIMEOUT = "keep_alive_timeout"  # 1.5 x keep-alive of silence (MQTT 3.1.1, 3.1.2-24)
+    TAKEN_OVER = "taken_over"  # the same client id connected again (3.1.4-2)
+    PROTOCOL_ERROR = "protocol_error"
+    PACKET_TOO_LARGE = "packet_too_large"
+    TLS_ERROR = "tls_error"
+    CLOSED_BY_BROKER = "closed_by_broker"
+    SERVER_SHUTDOWN = "server_shutdown"
