@@ -1,0 +1,14 @@
+"""doorlog: an MQTT broker whose front door records every connection attempt.
+
+Read in the order in which a connection passes through:
+
+    door            socket, PROXY header, TLS with evidence, CONNECT, credentials
+    events          the typed facts that become records
+    identity        which device was that?
+    log             one JSON line for each event, from a writer thread, to the sinks
+    embedded        the amqtt broker behind the door
+    certificates    what is served, what was presented, and the development certificates
+    settings        the configuration file as frozen models
+"""
+
+__version__ = "0.1.0"

@@ -1,19 +1,19 @@
 """The errors of doorlog, one tree.
 
-    DoorlogError
-    ├── SettingsError            a setting is wrong: where it stands, what would be right
-    ├── CertificateError         a certificate, key or CRL file can not be used
-    └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
-        ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
-        ├── ProxyHeaderError     PROXY protocol v1/v2
-        │   ├── ProxyHeaderMissing
-        │   └── ProxyHeaderInvalid
-        └── ConnectError         the first MQTT packet (MQTT 3.1.1, 3.1)
-            ├── NotMqtt
-            ├── MalformedConnect
-            ├── ConnectTooLarge
-            ├── UnsupportedProtocolVersion
-            └── ClientIdRejected
+DoorlogError
+├── SettingsError            a setting is wrong: where it stands, what would be right
+├── CertificateError         a certificate, key or CRL file can not be used
+└── PeerError                what a peer sent breaks a protocol; recorded, never fatal
+    ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
+    ├── ProxyHeaderError     PROXY protocol v1/v2
+    │   ├── ProxyHeaderMissing
+    │   └── ProxyHeaderInvalid
+    └── ConnectError         the first MQTT packet (MQTT 3.1.1, 3.1)
+        ├── NotMqtt
+        ├── MalformedConnect
+        ├── ConnectTooLarge
+        ├── UnsupportedProtocolVersion
+        └── ClientIdRejected
 """
 
 from __future__ import annotations

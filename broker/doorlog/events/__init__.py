@@ -1,0 +1,6 @@
+"""What happened: the typed facts that become records. Imports nothing else of doorlog.
+
+Read in this order: ``codes`` (the closed lists), ``parts`` (the nested objects of a record),
+``records`` (one model for each kind of event), ``explanations`` (what each code means),
+``sentences`` (the line that a person reads).
+"""

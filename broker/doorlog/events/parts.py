@@ -1,0 +1,255 @@
+"""The nested objects of a record, named after the Elastic Common Schema wherever it has a name.
+
+Our own fields are those under ``doorlog``, ``mqtt``, ``tls.alert``, ``tls.client.supported_versions``,
+``tls.client.alpn``, ``tls.client.ja4`` and ``tls.server.generation``.
+No field can hold a password or a token: there is none to put it in.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from doorlog.events.codes import Action, Outcome, Stage
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(max_length=2048)]
+"""Text that a peer may have chosen: already escaped and capped where it was read."""
+
+
+class Part(BaseModel):
+    """A frozen piece of a record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EventPart(Part):
+    """ECS ``event.*``."""
+
+    kind: Literal["event"] = "event"
+    category: tuple[Literal["network", "authentication", "session", "iam", "configuration", "process"], ...]
+    type: tuple[Literal["connection", "start", "end", "allowed", "denied", "error", "info", "access"], ...]
+    action: Action
+    outcome: Outcome
+    code: str | None = None
+    """Why, from the closed list for the action."""
+    reason: str | None = None
+    """The cause in one plain sentence."""
+    sequence: Count | None = None
+    """Counts the records of one instance without a gap, from 1; set by the log."""
+    id: str | None = None
+    """Unique for each record; set by the log."""
+    duration: Count | None = None
+    """Nanoseconds from accept to verdict (connect) or from verdict to the end (disconnect)."""
+
+
+class SourcePart(Part):
+    """ECS ``source.*``: the device's side."""
+
+    ip: str | None = None
+    port: Port | None = None
+    bytes: Count | None = None
+    """Bytes received from the device, TLS and framing included."""
+
+
+class DestinationPart(Part):
+    """ECS ``destination.*``: our side."""
+
+    port: Port | None = None
+    bytes: Count | None = None
+    """Bytes sent to the device, TLS and framing included."""
+
+
+class InstancePart(Part):
+    """ECS ``service.instance``: which broker process."""
+
+    id: str
+
+
+class ServicePart(Part):
+    """ECS ``service.*``."""
+
+    name: str
+    version: str
+    instance: InstancePart
+
+
+class NamePart(Part):
+    """ECS ``x509.subject`` and ``x509.issuer``."""
+
+    distinguished_name: Text | None = None
+    common_name: tuple[Text, ...] | None = None
+    organization: tuple[Text, ...] | None = None
+
+
+class X509Part(Part):
+    """ECS ``x509.*``."""
+
+    subject: NamePart
+    issuer: NamePart
+    serial_number: str
+    """Upper-case hexadecimal without leading zeros."""
+    alternative_names: tuple[Text, ...] | None = None
+    not_before: datetime
+    not_after: datetime
+    public_key_algorithm: str | None = None
+    signature_algorithm: str | None = None
+
+
+class HashPart(Part):
+    """ECS ``tls.*.hash``."""
+
+    sha256: str
+    """Of the certificate in DER, upper-case hexadecimal."""
+
+
+class TlsClientPart(Part):
+    """ECS ``tls.client.*``: what the device offered and showed."""
+
+    server_name: Text | None = None
+    supported_ciphers: tuple[str, ...] | None = None
+    supported_versions: tuple[str, ...] | None = None
+    alpn: tuple[Text, ...] | None = None
+    ja4: str | None = None
+    x509: X509Part | None = None
+    hash: HashPart | None = None
+
+
+class TlsServerPart(Part):
+    """ECS ``tls.server.*``: the certificate that we served."""
+
+    x509: X509Part | None = None
+    hash: HashPart | None = None
+    generation: Count | None = None
+    """Which served chain, numbered from 1."""
+
+
+class AlertPart(Part):
+    """The TLS alert that ended the handshake (RFC 8446, 6)."""
+
+    code: Annotated[int, Field(ge=0, le=255)]
+    description: str
+    direction: Literal["received", "sent"]
+    """``received``: the device refused us. ``sent``: we refused the device."""
+
+
+class TlsPart(Part):
+    """ECS ``tls.*``."""
+
+    established: bool
+    version: str | None = None
+    version_protocol: Literal["tls", "ssl"] | None = None
+    cipher: str | None = None
+    resumed: bool | None = None
+    next_protocol: str | None = None
+    alert: AlertPart | None = None
+    client: TlsClientPart | None = None
+    server: TlsServerPart | None = None
+
+
+class ConnackPart(Part):
+    """The CONNACK that was sent (MQTT 3.1.1, 3.2.2.3)."""
+
+    code: Annotated[int, Field(ge=0, le=255)]
+    name: str
+
+
+class MqttPart(Part):
+    """``mqtt.*``: what CONNECT said, and the answer."""
+
+    client_id: Text | None = None
+    protocol_version: str | None = None
+    keep_alive: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Seconds; 0 is no keep-alive."""
+    clean_session: bool | None = None
+    connack: ConnackPart | None = None
+    topic: Text | None = None
+    """The topic or filter that was refused (``authorize`` only)."""
+
+
+class UserPart(Part):
+    """ECS ``user.*``."""
+
+    name: Text
+
+
+class ProxyPart(Part):
+    """The load balancer in front, when the PROXY protocol named the device's address."""
+
+    ip: str
+    port: Port
+
+
+class VerdictPart(Part):
+    """What one authentication plugin said."""
+
+    plugin: str
+    verdict: Literal["allow", "deny", "abstain", "error", "timeout"]
+    duration: Count
+    """Nanoseconds."""
+
+
+class AuthPart(Part):
+    """How credentials were judged."""
+
+    method: str | None = None
+    verdicts: tuple[VerdictPart, ...] = ()
+
+
+class CandidatePart(Part):
+    """A device that this attempt could have been."""
+
+    id: Text
+    score: Annotated[float, Field(ge=0, le=1)]
+
+
+class DeviceEvidencePart(Part):
+    """``doorlog.device``: why we think that it was this device."""
+
+    method: str | None = None
+    confidence: Literal["certain", "likely", "ambiguous", "unknown"]
+    evidence: tuple[str, ...] = ()
+    candidates: tuple[CandidatePart, ...] | None = None
+
+
+class DevicePart(Part):
+    """ECS ``device.*``: only when the device is certain or likely."""
+
+    id: Text
+
+
+class FindingPart(Part):
+    """One thing that is wrong with what we serve, with its remedy."""
+
+    severity: Literal["error", "warning", "info"]
+    code: str
+    sentence: str
+
+
+class AuditPart(Part):
+    """The log about itself: the promise in numbers."""
+
+    accepted: Count
+    """Sockets accepted since the start of the instance."""
+    connects: Count
+    """``connect`` records since the start of the instance."""
+
+
+class DoorlogPart(Part):
+    """``doorlog.*``: what ECS has no name for."""
+
+    schema_version: Literal[1] = 1
+    stage: Stage | None = None
+    listener: str | None = None
+    connection_id: str | None = None
+    proxy: ProxyPart | None = None
+    auth: AuthPart | None = None
+    device: DeviceEvidencePart | None = None
+    authorize: Literal["subscribe", "publish", "will"] | None = None
+    """What the device was refused to do (``authorize`` only)."""
+    findings: tuple[FindingPart, ...] | None = None
+    """What the self-check of a served chain found (``certificate_served`` only)."""
+    audit: AuditPart | None = None
