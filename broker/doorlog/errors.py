@@ -3,20 +3,27 @@
 DoorlogError
 ├── SettingsError            a setting is wrong: where it stands, what would be right
 ├── CertificateError         a certificate, key or CRL file can not be used
+├── SinkError                a place that records go to can not be opened or written
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
     ├── ProxyHeaderError     PROXY protocol v1/v2
     │   ├── ProxyHeaderMissing
     │   └── ProxyHeaderInvalid
-    └── ConnectError         the first MQTT packet (MQTT 3.1.1, 3.1)
-        ├── NotMqtt
-        ├── MalformedConnect
-        ├── ConnectTooLarge
-        ├── UnsupportedProtocolVersion
-        └── ClientIdRejected
+    ├── WebSocketRejected    the opening handshake of RFC 6455
+    ├── ConnectError         the first MQTT packet (MQTT 3.1.1, 3.1)
+    │   ├── NotMqtt
+    │   ├── MalformedConnect
+    │   ├── ConnectTooLarge
+    │   ├── UnsupportedProtocolVersion
+    │   └── ClientIdRejected
+    └── PacketError          a later MQTT packet of an admitted client
+        ├── PacketTooLarge
+        └── MalformedPacket
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 class DoorlogError(Exception):
@@ -29,6 +36,18 @@ class SettingsError(DoorlogError):
 
 class CertificateError(DoorlogError):
     """A certificate, key or revocation list can not be used."""
+
+
+class SinkError(DoorlogError):
+    """A place that records go to can not be opened or written. ``str()`` is ready for an operator.
+
+    Attributes:
+        lost: how many records the failed write did not take; None when all of them.
+    """
+
+    def __init__(self, sentence: str, *, lost: int | None = None) -> None:
+        super().__init__(sentence)
+        self.lost = lost
 
 
 class PeerError(DoorlogError):
@@ -51,8 +70,31 @@ class ProxyHeaderInvalid(ProxyHeaderError):
     """The connection begins like a PROXY protocol header, but breaks its rules."""
 
 
+class WebSocketRejected(PeerError):
+    """The WebSocket opening handshake can not be accepted (RFC 6455, 4.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFacts:
+    r"""What a refused CONNECT had said by the place where it broke; None is what it did not get to say.
+
+    Texts are as the peer wrote them, at most 65,535 bytes, control characters included: escape and cap them
+    before they are shown. Bytes that are no UTF-8 read as ``\xff``. No field can hold a password.
+    """
+
+    protocol_name: str | None = None
+    protocol_level: int | None = None
+    clean_session: bool | None = None
+    keep_alive: int | None = None
+    """Seconds, 0 to 65,535; 0 is no keep-alive."""
+    client_id: str | None = None
+    user_name: str | None = None
+
+
 class ConnectError(PeerError):
-    """The first MQTT packet can not be served."""
+    """The first MQTT packet can not be served; ``connect`` holds what it had said so far, if anything."""
+
+    connect: ConnectFacts | None = None
 
 
 class NotMqtt(ConnectError):
@@ -73,3 +115,15 @@ class UnsupportedProtocolVersion(ConnectError):
 
 class ClientIdRejected(ConnectError):
     """The client id is not acceptable (MQTT 3.1.1, 3.1.3-8)."""
+
+
+class PacketError(PeerError):
+    """A packet behind the CONNECT can not be served."""
+
+
+class PacketTooLarge(PacketError):
+    """A packet announces more bytes than the listener accepts."""
+
+
+class MalformedPacket(PacketError):
+    """A packet that breaks MQTT 3.1.1 in its fixed header, or that a client may not send."""

@@ -102,6 +102,7 @@ class Code(StrEnum):
     THROTTLED = "throttled"
     # any stage: the broker itself ended the attempt
     SERVER_SHUTDOWN = "server_shutdown"
+    INTERNAL_ERROR = "internal_error"
 
 
 class DisconnectCause(StrEnum):
@@ -117,3 +118,28 @@ class DisconnectCause(StrEnum):
     TLS_ERROR = "tls_error"
     CLOSED_BY_BROKER = "closed_by_broker"
     SERVER_SHUTDOWN = "server_shutdown"
+
+
+_FIRST_CODE_OF_STAGE = {
+    Stage.ACCEPT: Code.TOO_MANY_CONNECTIONS,
+    Stage.PROXY: Code.PROXY_HEADER_MISSING,
+    Stage.HELLO: Code.CLOSED_BEFORE_HELLO,
+    Stage.HANDSHAKE: Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    Stage.CONNECT: Code.CLOSED_BEFORE_CONNECT,
+    Stage.CREDENTIALS: Code.BAD_PASSWORD,
+}
+
+
+def _stages() -> dict[Code, Stage]:
+    first_codes = {code: stage for stage, code in _FIRST_CODE_OF_STAGE.items()}
+    stages, stage = {Code.ADMITTED: Stage.SESSION}, Stage.ACCEPT
+    for code in Code:
+        if code in (Code.ADMITTED, Code.SERVER_SHUTDOWN, Code.INTERNAL_ERROR):
+            continue
+        stage = first_codes.get(code, stage)
+        stages[code] = stage
+    return stages
+
+
+STAGE_OF: dict[Code, Stage] = _stages()
+"""Where an attempt with this code stopped; ``server_shutdown`` and ``internal_error`` can happen at any stage."""

@@ -1,0 +1,48 @@
+"""What the door asks of whatever stands behind it: judge a CONNECT, serve an admitted connection.
+
+Embedded amqtt is one authority; an upstream broker reached over TCP can be another. The door assumes nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from doorlog.events.codes import Code
+from doorlog.events.parts import VerdictPart
+
+if TYPE_CHECKING:
+    from doorlog.door.connection import DoorConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict over one CONNECT.
+
+    Attributes:
+        code: ``admitted``, or a code of the credentials stage.
+        verdicts: What each plugin said.
+        method: How the device proved itself: ``password``, ``certificate``, ``anonymous``.
+        principal: Who it proved to be, None for nobody in particular.
+        reason: One plain sentence, where the code alone does not say it.
+        session: The authority's own state, handed back to ``serve``.
+    """
+
+    code: Code
+    verdicts: tuple[VerdictPart, ...] = ()
+    method: str | None = None
+    principal: str | None = None
+    reason: str | None = None
+    session: Any = None
+
+
+class Authority(Protocol):
+    """Judges and serves."""
+
+    async def judge(self, connection: DoorConnection) -> Judgement:
+        """Decide over a complete, valid CONNECT. May take ``limits.auth_timeout``; must not raise."""
+        ...
+
+    async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
+        """Serve an admitted connection to its end, CONNACK first."""
+        ...

@@ -1,0 +1,216 @@
+"""An admitted connection as the broker sees it: MQTT bytes in and out, and a cause when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+from doorlog.door.connect_packet import Connect
+from doorlog.door.layers import Layers
+from doorlog.door.packet_stream import PacketStream
+from doorlog.errors import PacketError, PacketTooLarge, WebSocketRejected
+from doorlog.events.codes import DisconnectCause
+
+if TYPE_CHECKING:
+    from doorlog.door.attempt import Attempt
+
+_KEEP_ALIVE_FACTOR = 1.5  # MQTT 3.1.1, 3.1.2-24
+_READER_LIMIT = 65_536
+_CLOSE_TIMEOUT = 5.0  # seconds
+
+
+class DoorConnection:
+    """A connection whose CONNECT was decoded.
+
+    Attributes:
+        connection_id: The id that stands in its records.
+        connect: The decoded CONNECT.
+        connect_packet: The same as it came, for a broker that wants it replayed.
+        source: The device's address and port.
+        listener: The name of the listener.
+        principal: Who was authenticated, None for nobody in particular.
+        reader: The MQTT bytes behind the CONNECT; it ends when the device is gone or silent for too long.
+        cause: How the connection ended, None while it lives.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_keep_alive",
+        "_layers",
+        "_loop",
+        "_packets",
+        "_transport",
+        "_writable",
+        "bytes_received",
+        "bytes_sent",
+        "cause",
+        "connect",
+        "connect_packet",
+        "connection_id",
+        "heard_at",
+        "listener",
+        "principal",
+        "reader",
+        "source",
+    )
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        transport: asyncio.Transport,
+        *,
+        connection_id: str,
+        listener: str,
+        max_bytes: int,
+    ) -> None:
+        assert attempt.connect is not None  # noqa: S101 - built once CONNECT was decoded
+        assert attempt.layers is not None  # noqa: S101 - CONNECT came through them
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._layers: Layers = attempt.layers
+        self._packets = PacketStream(max_bytes)
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._writable: asyncio.Future[None] | None = None
+        self._keep_alive: asyncio.TimerHandle | None = None
+        self.connection_id = connection_id
+        self.connect: Connect = attempt.connect
+        self.connect_packet = attempt.connect_packet
+        self.source = attempt.source
+        self.listener = listener
+        self.principal: str | None = None
+        self.reader = asyncio.StreamReader(limit=_READER_LIMIT, loop=self._loop)
+        self.reader.set_transport(transport)
+        self.cause: DisconnectCause | None = None
+        self.bytes_received = attempt.bytes_received
+        self.bytes_sent = attempt.bytes_sent
+        self.heard_at = self._loop.time()
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS connection, on a TLS listener."""
+        return self._layers.tls.ssl_object if self._layers.tls else None
+
+    @property
+    def disconnect_seen(self) -> bool:
+        """Whether the device sent DISCONNECT."""
+        return self._packets.disconnect_seen
+
+    def admitted(self, early: bytes) -> None:
+        """Begin the session: take what came behind CONNECT, and watch the keep-alive."""
+        self.heard_at = self._loop.time()
+        if self.connect.keep_alive:
+            self._watch()
+        if early:
+            self._feed(early)
+        self._follow_layers()
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        self.bytes_received += len(data)
+        if self.cause is not None:
+            return
+        try:
+            plaintext = self._layers.receive(data)
+        except WebSocketRejected:  # only the opening handshake raises it, and that is over
+            plaintext = b""
+        self._flush()
+        if plaintext:
+            self._feed(plaintext)
+        self._follow_layers()
+
+    def write(self, data: bytes) -> None:
+        """Send MQTT bytes."""
+        if self.cause is None:
+            self._layers.send(data)
+            self._flush()
+
+    async def drain(self) -> None:
+        """Wait while the device takes bytes slower than we write them."""
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def close(self, cause: DisconnectCause | None = None) -> None:
+        """Say goodbye and close, after what was written.
+
+        Args:
+            cause: Why; by default ``normal`` after a DISCONNECT, else ``closed_by_broker``.
+        """
+        if self.cause is not None:
+            return
+        self._layers.close()
+        self._flush()
+        self._end(cause or self._default_cause(DisconnectCause.CLOSED_BY_BROKER))
+        self._transport.close()
+        # A device that does not read would keep what is left in the buffer, and the socket, for ever.
+        self._loop.call_later(_CLOSE_TIMEOUT, self._transport.abort)
+
+    async def wait_closed(self) -> None:
+        """Wait until the socket is closed."""
+        await asyncio.shield(self._closed)
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def lost(self, error: Exception | None) -> None:
+        """The socket is closed."""
+        self._end(self._default_cause(DisconnectCause.RESET if error else DisconnectCause.CLOSED))
+        self.resume_writing()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def peer_finished(self) -> None:
+        """The device sent FIN."""
+        self.close(self._default_cause(DisconnectCause.CLOSED))
+
+    def _follow_layers(self) -> None:
+        if self._layers.failed:
+            self.close(DisconnectCause.TLS_ERROR)
+        elif self._layers.closed:
+            self.close(self._default_cause(DisconnectCause.CLOSED))
+
+    def _default_cause(self, otherwise: DisconnectCause) -> DisconnectCause:
+        return DisconnectCause.NORMAL if self.disconnect_seen else otherwise
+
+    def _end(self, cause: DisconnectCause) -> None:
+        if self.cause is None:
+            self.cause = cause
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+            self._keep_alive = None
+        if not self.reader.at_eof():
+            self.reader.feed_eof()
+
+    def _feed(self, plaintext: bytes) -> None:
+        packets = self._packets.packets
+        try:
+            self._packets.feed(plaintext)
+        except PacketError as error:
+            too_large = isinstance(error, PacketTooLarge)
+            self.close(DisconnectCause.PACKET_TOO_LARGE if too_large else DisconnectCause.PROTOCOL_ERROR)
+            return
+        if self._packets.packets != packets:
+            self.heard_at = self._loop.time()
+        self.reader.feed_data(plaintext)
+
+    def _watch(self) -> None:
+        silence = self._loop.time() - self.heard_at
+        remaining = self.connect.keep_alive * _KEEP_ALIVE_FACTOR - silence
+        if remaining <= 0:
+            self.close(DisconnectCause.KEEP_ALIVE_TIMEOUT)
+        else:
+            self._keep_alive = self._loop.call_later(remaining, self._watch)
+
+    def _flush(self) -> None:
+        output = self._layers.take_output()
+        if output:
+            self.bytes_sent += len(output)
+            self._transport.write(output)

@@ -1,0 +1,173 @@
+"""One port of the door: accepts sockets, counts them, and gives each a protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from doorlog.door.attempt import ListenerRules
+from doorlog.door.authority import Authority
+from doorlog.door.protocol import DoorProtocol
+from doorlog.events.records import ConnectEvent, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 1024
+_ACCEPTS_PER_TURN = 64  # so that a storm leaves the event loop time for admitted devices
+_PAUSE = 0.1  # seconds without accepting when the process has no descriptors left
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Listener:
+    """A listening socket.
+
+    Args:
+        rules: What its attempts must know.
+        authority: Who judges and serves.
+        emit: Takes every event; must not block.
+
+    Attributes:
+        accepted: Sockets accepted so far.
+        connects: ``connect`` events emitted so far; equals ``accepted`` when no attempt is under way.
+        port: The port that is bound.
+    """
+
+    def __init__(self, rules: ListenerRules, authority: Authority, emit: Callable[[Event], None]) -> None:
+        self.rules = rules
+        self.authority = authority
+        self.emit = emit
+        self.accepted = 0
+        self.connects = 0
+        self.port = rules.settings.address[1]
+        self._sockets: Sequence[socket.socket] = ()
+        self._protocols: set[DoorProtocol] = set()
+        self._undecided: set[DoorProtocol] = set()
+        self._setups: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Bind and listen.
+
+        Raises:
+            OSError: If the address can not be bound.
+        """
+        host, port = self.rules.settings.address
+        self._sockets = await _bind(host, port)
+        self.port = self._sockets[0].getsockname()[1]
+        self._resume()
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets."""
+        for listening in self._sockets:
+            self.loop.remove_reader(listening.fileno())
+            listening.close()
+        self._sockets = ()
+
+    async def shut_down(self) -> None:
+        """Give every undecided attempt its record, and wait until all connections are gone."""
+        self.stop_accepting()
+        while self._setups:
+            await asyncio.wait(self._setups)
+        for protocol in tuple(self._protocols):
+            protocol.shut_down()
+        await self._empty.wait()
+
+    def emit_connect(self, event: ConnectEvent) -> None:
+        """Emit the one ``connect`` event of an attempt."""
+        self.connects += 1
+        self.emit(event)
+
+    def leave(self, protocol: DoorProtocol) -> None:
+        """An attempt got its verdict and holds no place among the undecided any more."""
+        if protocol in self._undecided:
+            self._undecided.discard(protocol)
+            self.rules.counts.leave()
+
+    def forget(self, protocol: DoorProtocol) -> None:
+        """A connection is over."""
+        self.leave(protocol)
+        self._protocols.discard(protocol)
+        if not self._protocols:
+            self._empty.set()
+
+    def _accept_ready(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                accepted, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_RESOURCES:
+                    raise
+                self._pause(error)
+                return
+            self._welcome(accepted, (address[0], address[1]))
+
+    def _welcome(self, accepted: socket.socket, source: tuple[str, int]) -> None:
+        self.accepted += 1
+        crowded = not self.rules.counts.enter()
+        accepted.setblocking(False)
+        protocol = DoorProtocol(self, source, crowded=crowded)
+        self._protocols.add(protocol)
+        self._undecided.add(protocol)
+        self._empty.clear()
+        setup = self.loop.create_task(self._set_up(accepted, protocol))
+        self._setups.add(setup)
+        setup.add_done_callback(self._setups.discard)
+
+    async def _set_up(self, accepted: socket.socket, protocol: DoorProtocol) -> None:
+        try:
+            await self.loop.connect_accepted_socket(lambda: protocol, accepted)
+        except OSError as error:
+            accepted.close()
+            protocol.never_made(error)
+
+    def _pause(self, error: OSError) -> None:
+        _log.warning("listener %s accepts nobody for a moment: %s", self.rules.name, error.strerror)
+        for listening in self._sockets:
+            self.loop.remove_reader(listening.fileno())
+        self.loop.call_later(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        for listening in self._sockets:
+            self.loop.add_reader(listening.fileno(), self._accept_ready, listening)
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    loop = asyncio.get_running_loop()
+    infos = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, _kind, _protocol, _name, address in infos:
+            chosen = (address[0], sockets[0].getsockname()[1]) if sockets and port == 0 else address
+            sockets.append(_listening_socket(family, chosen))
+    except OSError:
+        for opened in sockets:
+            opened.close()
+        raise
+    return sockets
+
+
+def _listening_socket(family: int, address: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.setblocking(False)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

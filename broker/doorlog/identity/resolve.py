@@ -1,0 +1,80 @@
+"""Which device was that? What a record says of itself: its CONNECT, or the certificate that was shown.
+
+Only what the connection itself proved or showed is used here; learning from earlier connections fits behind the
+same function.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from doorlog.events.codes import Action, Code
+from doorlog.events.parts import DeviceEvidencePart, DevicePart
+from doorlog.events.records import Connection, Event
+
+IdSource = Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"]
+
+# These refusals name a certificate whose issuer we verified: only time or revocation speaks against it.
+_ISSUER_VERIFIED = frozenset(
+    {Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID, Code.CLIENT_CERTIFICATE_REVOKED}
+)
+_CERTIFICATE_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
+_UNKNOWN = DeviceEvidencePart(confidence="unknown")
+
+
+def identify(event: Event, id_source: IdSource = "client_id") -> Event:
+    """Name the device of an event, as far as the event itself can.
+
+    Args:
+        event: Any event; only those about a connection change.
+        id_source: Where the operator takes a device's id from.
+
+    Returns:
+        The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
+    """
+    if not isinstance(event, Connection):
+        return event
+    found = _named_by_setting(event, id_source) or _named_by_certificate(event)
+    device_id, evidence = found or (None, _UNKNOWN)
+    return event.model_copy(
+        update={
+            "device": DevicePart(id=device_id) if device_id else None,
+            "doorlog": event.doorlog.model_copy(update={"device": evidence}),
+        }
+    )
+
+
+def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, DeviceEvidencePart] | None:
+    if id_source.startswith("certificate"):
+        return _named_by_certificate(event, alternative_name=id_source == "certificate_alternative_name")
+    client_id = event.mqtt.client_id if event.mqtt else None
+    user_name = event.user.name if event.user else None
+    name = client_id if id_source == "client_id" else user_name
+    if not name:
+        return None
+    what = "client id" if id_source == "client_id" else "user name"
+    if event.event.action is not Action.CONNECT or event.event.code == Code.ADMITTED:
+        return name, DeviceEvidencePart(
+            method=id_source, confidence="certain", evidence=(f"admitted with this {what}",)
+        )
+    # Anybody can write any client id into a CONNECT that is refused.
+    return name, DeviceEvidencePart(
+        method=id_source, confidence="likely", evidence=(f"CONNECT named this {what}, but was refused",)
+    )
+
+
+def _named_by_certificate(
+    event: Connection, *, alternative_name: bool = False
+) -> tuple[str, DeviceEvidencePart] | None:
+    x509 = event.tls.client.x509 if event.tls and event.tls.client else None
+    if x509 is None:
+        return None
+    names = x509.alternative_names if alternative_name else x509.subject.common_name
+    if not names:
+        return None
+    code = event.event.code
+    if code in _CERTIFICATE_REFUSED:
+        evidence = ("showed a certificate with this name that does not come from a trusted authority",)
+        return names[0], DeviceEvidencePart(method="certificate", confidence="likely", evidence=evidence)
+    shown = "showed its certificate, which was refused" if code in _ISSUER_VERIFIED else "showed its certificate"
+    return names[0], DeviceEvidencePart(method="certificate", confidence="certain", evidence=(shown,))

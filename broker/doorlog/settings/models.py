@@ -1,0 +1,212 @@
+"""The configuration as frozen models: every key, its default and its bounds.
+
+Each attribute's docstring is what the configuration reference prints.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_BIND = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>[0-9]{1,5})")
+Network = IPv4Network | IPv6Network
+
+
+class Setting(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TlsSettings(Setting):
+    """What a TLS listener serves and whom it trusts."""
+
+    certfile: Path
+    """PEM file with our certificate first, then its intermediates, in order; the root is not needed."""
+    keyfile: Path
+    """PEM file with the unencrypted private key of the first certificate."""
+    cafile: Path | None = None
+    """PEM file with the authorities that sign client certificates."""
+    crlfile: Path | None = None
+    """PEM file with revocation lists (CRLs) of those authorities."""
+    client_certificate: Literal["none", "optional", "required"] = "none"
+    """Whether devices show a certificate of their own."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest TLS version that is served."""
+    maximum_version: Literal["1.2", "1.3"] = "1.3"
+    """The newest TLS version that is served."""
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AESCCM"
+    """TLS 1.2 cipher suites in OpenSSL's notation; TLS 1.3 has only safe ones."""
+    alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+    """Application protocols (RFC 7301): when set, a device that offers ALPN must offer one of them."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TlsSettings:
+        if self.client_certificate != "none" and self.cafile is None:
+            raise ValueError(
+                f"client_certificate: {self.client_certificate} needs cafile, the authorities that sign the devices"
+            )
+        if self.crlfile is not None and self.client_certificate == "none":
+            raise ValueError("crlfile is for client certificates: set client_certificate to optional or required")
+        if self.minimum_version > self.maximum_version:
+            raise ValueError("minimum_version is newer than maximum_version")
+        return self
+
+
+class ListenerSettings(Setting):
+    """One port of the door."""
+
+    bind: str
+    """``address:port``; an IPv6 address stands in brackets, port 0 takes a free one."""
+    tls: TlsSettings | None = None
+    """TLS on this port; without it, the port speaks plain MQTT."""
+    websocket: bool = False
+    """MQTT over WebSocket (subprotocol ``mqtt``)."""
+    origins: tuple[str, ...] = ()
+    """Browser origins that may use the WebSocket besides the listener's own host; ``*`` for any."""
+    proxy_protocol: Literal["refused", "required"] = "refused"
+    """Whether a load balancer puts a PROXY header (v1 or v2) in front of each connection."""
+    proxy_networks: tuple[Network, ...] = ()
+    """The load balancers' addresses: the only ones from which a PROXY header is believed."""
+    blocked_networks: tuple[Network, ...] = ()
+    """Sources that are turned away at accept, with a record."""
+
+    @field_validator("bind")
+    @classmethod
+    def _bind_has_address_and_port(cls, value: str) -> str:
+        match = _BIND.fullmatch(value)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError('expected "address:port", as in "127.0.0.1:8883" or "[::1]:8883"')
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ListenerSettings:
+        if self.proxy_protocol == "required" and not self.proxy_networks:
+            raise ValueError("proxy_protocol: required needs proxy_networks, the load balancers that are believed")
+        if self.proxy_networks and self.proxy_protocol == "refused":
+            raise ValueError("proxy_networks has no effect without proxy_protocol: required")
+        if self.origins and not self.websocket:
+            raise ValueError("origins has no effect without websocket: true")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host to bind ("" is every address) and the port."""
+        match = _BIND.fullmatch(self.bind)
+        assert match is not None  # noqa: S101 - the validator let it through
+        return match["v6"] or match["host"] or "", int(match["port"])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the listener."""
+        host = self.address[0]
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+
+class LimitsSettings(Setting):
+    """What a stranger may cost."""
+
+    attempt_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """Seconds from accept to the end of CONNECT: one deadline for PROXY header, TLS and CONNECT together."""
+    auth_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds that the authentication plugins may take."""
+    connect_max_bytes: Annotated[int, Field(ge=64, le=268_435_455)] = 65_536
+    """Largest CONNECT packet in bytes."""
+    packet_max_bytes: Annotated[int, Field(ge=128, le=268_435_455)] = 1_048_576
+    """Largest packet of an admitted device in bytes."""
+    attempts_per_listener: Annotated[int, Field(ge=1)] = 2_000
+    """Connections of one listener that may be on their way to a verdict at the same time."""
+    attempts_per_source: Annotated[int, Field(ge=1)] = 200
+    """The same for one source address (an IPv6 /64 counts as one)."""
+    linger_timeout: Annotated[float, Field(ge=0, le=30)] = 1.0
+    """Seconds that a refused device gets to read our answer before its connection is cut."""
+
+
+class PluginSettings(Setting):
+    """amqtt plugins, by dotted path."""
+
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Dotted path of a plugin class, and its options."""
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _empty_options(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: {} if options is None else options for name, options in value.items()}
+        return value
+
+
+class BrokerSettings(PluginSettings):
+    """The amqtt broker behind the door."""
+
+    session_expiry: Annotated[int, Field(ge=1)] | None = None
+    """Seconds for which a persistent session of a disconnected device is kept; without it, for ever."""
+
+
+class DeviceSettings(Setting):
+    """What names a device."""
+
+    id: Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"] = "client_id"
+    """Where a device's id is taken from."""
+
+
+class FileLogSettings(Setting):
+    """The log file."""
+
+    path: Path
+    """JSON lines are appended here; folders are created."""
+
+
+class LogSettings(Setting):
+    """Where records go."""
+
+    file: FileLogSettings | None = None
+    """The JSON-lines file."""
+    stdout: bool = False
+    """JSON lines on standard output, for containers."""
+    console: Literal["auto", "always", "never"] = "auto"
+    """A readable line for each record on standard error: on a terminal, always or never."""
+
+
+class ServiceSettings(Setting):
+    """How this broker names itself in its records."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] = "doorlog"
+    """``service.name``."""
+    instance_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """``service.instance.id``; without it, a new one at each start."""
+
+
+class Settings(Setting):
+    """A configuration file."""
+
+    listeners: Annotated[dict[str, ListenerSettings], Field(min_length=1)]
+    """The ports, by a name of yours that stands in each record."""
+    auth: PluginSettings
+    """Who may come in: each plugin is asked; those that answer must all agree, and one must answer."""
+    acl: PluginSettings = PluginSettings()
+    """What they may subscribe to and publish: topic plugins."""
+    broker: BrokerSettings = BrokerSettings()
+    """The amqtt broker behind the door."""
+    device: DeviceSettings = DeviceSettings()
+    """What names a device."""
+    log: LogSettings = LogSettings(stdout=True)
+    """Where records go; without it, standard output."""
+    limits: LimitsSettings = LimitsSettings()
+    """What a stranger may cost."""
+    service: ServiceSettings = ServiceSettings()
+    """How this broker names itself in its records."""
+
+    @field_validator("auth")
+    @classmethod
+    def _somebody_answers(cls, value: PluginSettings) -> PluginSettings:
+        if not value.plugins:
+            raise ValueError("name at least one authentication plugin: without one, nobody can be admitted")
+        return value
