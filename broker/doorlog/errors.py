@@ -3,6 +3,7 @@
 DoorlogError
 ├── SettingsError            a setting is wrong: where it stands, what would be right
 ├── CertificateError         a certificate, key or CRL file can not be used
+├── AddressError             an address can not be bound
 ├── SinkError                a place that records go to can not be opened or written
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
@@ -48,6 +49,10 @@ class SinkError(DoorlogError):
     def __init__(self, sentence: str, *, lost: int | None = None) -> None:
         super().__init__(sentence)
         self.lost = lost
+
+
+class AddressError(DoorlogError):
+    """An address can not be bound."""
 
 
 class PeerError(DoorlogError):

@@ -13,7 +13,7 @@ from doorlog.errors import PacketError, PacketTooLarge, WebSocketRejected
 from doorlog.events.codes import DisconnectCause
 
 if TYPE_CHECKING:
-    from doorlog.door.attempt import Attempt
+    from doorlog.door.attempt import Attempt, ListenerRules
 
 _KEEP_ALIVE_FACTOR = 1.5  # MQTT 3.1.1, 3.1.2-24
 _READER_LIMIT = 65_536
@@ -29,6 +29,7 @@ class DoorConnection:
         connect_packet: The same as it came, for a broker that wants it replayed.
         source: The device's address and port.
         listener: The name of the listener.
+        destination_port: Its port.
         principal: Who was authenticated, None for nobody in particular.
         reader: The MQTT bytes behind the CONNECT; it ends when the device is gone or silent for too long.
         cause: How the connection ended, None while it lives.
@@ -49,6 +50,7 @@ class DoorConnection:
         "connect",
         "connect_packet",
         "connection_id",
+        "destination_port",
         "heard_at",
         "listener",
         "principal",
@@ -57,20 +59,14 @@ class DoorConnection:
     )
 
     def __init__(
-        self,
-        attempt: Attempt,
-        transport: asyncio.Transport,
-        *,
-        connection_id: str,
-        listener: str,
-        max_bytes: int,
+        self, attempt: Attempt, transport: asyncio.Transport, rules: ListenerRules, *, connection_id: str, port: int
     ) -> None:
         assert attempt.connect is not None  # noqa: S101 - built once CONNECT was decoded
         assert attempt.layers is not None  # noqa: S101 - CONNECT came through them
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._layers: Layers = attempt.layers
-        self._packets = PacketStream(max_bytes)
+        self._packets = PacketStream(rules.limits.packet_max_bytes)
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._writable: asyncio.Future[None] | None = None
         self._keep_alive: asyncio.TimerHandle | None = None
@@ -78,7 +74,8 @@ class DoorConnection:
         self.connect: Connect = attempt.connect
         self.connect_packet = attempt.connect_packet
         self.source = attempt.source
-        self.listener = listener
+        self.listener = rules.name
+        self.destination_port = port
         self.principal: str | None = None
         self.reader = asyncio.StreamReader(limit=_READER_LIMIT, loop=self._loop)
         self.reader.set_transport(transport)

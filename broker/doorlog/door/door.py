@@ -10,6 +10,7 @@ from doorlog.door.authority import Authority
 from doorlog.door.limits import AttemptLimits
 from doorlog.door.listener import Listener
 from doorlog.door.tls_context import ServedChain
+from doorlog.errors import AddressError
 from doorlog.events.records import Event
 from doorlog.settings.models import LimitsSettings, ListenerSettings
 
@@ -23,6 +24,9 @@ class Door:
         limits: What a stranger may cost.
         authority: Who judges and serves.
         emit: Takes every event; must not block.
+
+    Attributes:
+        opened: Whether all ports were opened.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Door:
         authority: Authority,
         emit: Callable[[Event], None],
     ) -> None:
+        self.opened = False
         self.listeners = {
             name: Listener(_rules(name, settings, limits, chains.get(name)), authority, emit)
             for name, settings in listeners.items()
@@ -52,19 +57,25 @@ class Door:
         """Open every port, or none.
 
         Raises:
-            OSError: If an address can not be bound.
+            AddressError: If an address can not be bound.
         """
         try:
             for listener in self.listeners.values():
                 await listener.start()
-        except OSError:
+        except AddressError:
             self.stop_accepting()
             raise
+        self.opened = True
 
     def stop_accepting(self) -> None:
         """Close every port."""
         for listener in self.listeners.values():
             listener.stop_accepting()
+
+    def abort(self) -> None:
+        """Cut every connection that is left."""
+        for listener in self.listeners.values():
+            listener.abort()
 
     async def shut_down(self) -> None:
         """Close every port, record what is under way, and wait until all connections are gone."""

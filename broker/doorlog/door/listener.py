@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Authority
 from doorlog.door.protocol import DoorProtocol
+from doorlog.errors import AddressError
 from doorlog.events.records import ConnectEvent, Event
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ _BACKLOG = 1024
 _ACCEPTS_PER_TURN = 64  # so that a storm leaves the event loop time for admitted devices
 _PAUSE = 0.1  # seconds without accepting when the process has no descriptors left
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_REMEDIES = {
+    errno.EADDRINUSE: "stop what listens there, or choose another port",
+    errno.EACCES: "choose a port above 1023, or give the process the right to bind this one",
+}
 
 
 class Listener:
@@ -58,10 +63,15 @@ class Listener:
         """Bind and listen.
 
         Raises:
-            OSError: If the address can not be bound.
+            AddressError: If the address can not be bound.
         """
         host, port = self.rules.settings.address
-        self._sockets = await _bind(host, port)
+        try:
+            self._sockets = await _bind(host, port)
+        except OSError as error:
+            bind = self.rules.settings.bind
+            remedy = _REMEDIES.get(error.errno or 0, "choose an address of this machine")
+            raise AddressError(f"listeners.{self.rules.name}.bind: {bind}: {error.strerror}: {remedy}") from error
         self.port = self._sockets[0].getsockname()[1]
         self._resume()
 
@@ -80,6 +90,11 @@ class Listener:
         for protocol in tuple(self._protocols):
             protocol.shut_down()
         await self._empty.wait()
+
+    def abort(self) -> None:
+        """Cut every connection that is left."""
+        for protocol in tuple(self._protocols):
+            protocol.abort()
 
     def emit_connect(self, event: ConnectEvent) -> None:
         """Emit the one ``connect`` event of an attempt."""

@@ -97,7 +97,7 @@ class DoorProtocol(asyncio.Protocol):
         if self._connection is not None and self._recorded:
             self._connection.peer_finished()
         elif self._recorded:
-            self._abort()
+            self.abort()
         else:
             self._peer_finished = True
             self._attempt.end(Ending.FIN)
@@ -141,7 +141,7 @@ class DoorProtocol(asyncio.Protocol):
         """The broker stops: an undecided attempt gets its record now."""
         if self._recorded:
             if self._connection is None:
-                self._abort()
+                self.abort()
             return
         if self._task is not None:
             self._task.cancel()
@@ -166,12 +166,9 @@ class DoorProtocol(asyncio.Protocol):
 
     async def _judge_and_serve(self) -> None:
         assert self._transport is not None  # noqa: S101 - bytes came through it
+        listener = self._listener
         connection = DoorConnection(
-            self._attempt,
-            self._transport,
-            connection_id=self.connection_id,
-            listener=self._listener.rules.name,
-            max_bytes=self._listener.rules.limits.packet_max_bytes,
+            self._attempt, self._transport, listener.rules, connection_id=self.connection_id, port=listener.port
         )
         try:
             judgement = await self._judge(connection)
@@ -220,7 +217,7 @@ class DoorProtocol(asyncio.Protocol):
         self._attempt.say_goodbye()
         output = self._attempt.take_output()
         if not output:
-            self._abort()
+            self.abort()
             return
         # FIN behind our answer, but keep on reading: closing with unread bytes would send RST,
         # which makes the device's stack throw our alert or CONNACK away (RFC 1122, 4.2.2.13).
@@ -229,7 +226,7 @@ class DoorProtocol(asyncio.Protocol):
         linger = self._listener.rules.limits.linger_timeout
         with contextlib.suppress(OSError, RuntimeError):
             self._transport.write_eof()
-        self._deadline = self._listener.loop.call_later(linger, self._abort)
+        self._deadline = self._listener.loop.call_later(linger, self.abort)
 
     def _record(self, judgement: Judgement | None = None) -> None:
         if self._recorded:
@@ -244,7 +241,7 @@ class DoorProtocol(asyncio.Protocol):
     def _own_fault(self) -> None:
         _log.exception("the door failed on connection %s", self.connection_id)
         if self._task is not None:
-            self._abort()  # its verdict is on the way
+            self.abort()  # its verdict is on the way
         else:
             self._attempt.conclude(Code.INTERNAL_ERROR)
 
@@ -265,7 +262,8 @@ class DoorProtocol(asyncio.Protocol):
     def _is_closing(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Cut the connection."""
         if self._transport is not None:
             self._transport.abort()
 

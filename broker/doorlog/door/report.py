@@ -30,7 +30,7 @@ from doorlog.events.parts import (
     TlsPart,
     UserPart,
 )
-from doorlog.events.records import ConnectEvent, DisconnectEvent
+from doorlog.events.records import AuthorizeEvent, ConnectEvent, DisconnectEvent
 from doorlog.text import safe_text
 
 if TYPE_CHECKING:
@@ -163,6 +163,38 @@ class SessionReport:
             return None
         established, version, cipher = self._tls
         return TlsPart(established=established, version=version, version_protocol="tls", cipher=cipher)
+
+
+def authorize_event(connection: DoorConnection, topic: str, what: str, now: datetime) -> AuthorizeEvent:
+    """Build the event of a topic that a device was refused.
+
+    Args:
+        connection: The device's connection.
+        topic: The topic name or filter.
+        what: ``subscribe``, ``publish`` or ``will``.
+        now: UTC.
+    """
+    connect = connection.connect
+    return AuthorizeEvent(
+        timestamp=now,
+        event=EventPart(
+            category=("authentication", "iam"),
+            type=("access", "denied"),
+            action=Action.AUTHORIZE,
+            outcome=Outcome.FAILURE,
+            code=f"{what}_refused",
+        ),
+        source=SourcePart(ip=connection.source[0], port=connection.source[1]),
+        destination=DestinationPart(port=connection.destination_port),
+        mqtt=MqttPart(client_id=safe_text(connect.client_id, _CLIENT_ID_MAX) or None, topic=safe_text(topic, 1024)),
+        user=UserPart(name=safe_text(connect.user_name, _USER_NAME_MAX)) if connect.user_name else None,
+        doorlog=DoorlogPart(
+            stage=STAGE_OF[Code.ADMITTED],
+            listener=connection.listener,
+            connection_id=connection.connection_id,
+            authorize=what,
+        ),
+    )
 
 
 def tls_part(tls: TlsEngine) -> TlsPart:

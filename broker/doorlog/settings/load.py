@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from doorlog.errors import SettingsError
-from doorlog.settings.models import Setting, Settings
+from doorlog.settings.models import PluginSettings, Setting, Settings
 
 _MAX_BYTES = 1_048_576
 
@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: set[Any] = set()
         for key_node, _value in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML's stubs lack it
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f'the key "{key}" stands twice here', key_node.start_mark
@@ -62,7 +62,9 @@ def parse_settings(text: str, path: Path) -> Settings:
     except RecursionError as error:
         raise SettingsError(f"{path}: the YAML is nested too deeply") from error
     if not isinstance(data, dict):
-        raise SettingsError(f"{path}: expected a mapping with the keys listeners, auth, log ...; see docs/configuration.md")
+        raise SettingsError(
+            f"{path}: expected a mapping with the keys listeners, auth, log ...; see docs/configuration.md"
+        )
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
@@ -143,9 +145,22 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
 def _anchor(value: Any, folder: Path) -> Any:
     if isinstance(value, Path):
         return value if value.is_absolute() else folder / value
+    if isinstance(value, PluginSettings):
+        value = value.model_copy(update={"plugins": _anchored_options(value.plugins, folder)})
     if isinstance(value, Setting):
         anchored = {name: _anchor(getattr(value, name), folder) for name in type(value).model_fields}
         return value.model_copy(update=anchored)
     if isinstance(value, Mapping):
         return {key: _anchor(item, folder) for key, item in value.items()}
     return value
+
+
+def _anchored_options(plugins: dict[str, dict[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
+    # A plugin's options are its own; by their names, these are files beside the configuration.
+    return {
+        plugin: {
+            name: str(folder / option) if isinstance(option, str) and name.endswith(("file", "path")) else option
+            for name, option in options.items()
+        }
+        for plugin, options in plugins.items()
+    }

@@ -1,0 +1,71 @@
+# make run: a local broker. make test: every check, the same for people and CI. make help lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench lock docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: setup ## set everything up and run a local broker (RUN_ARGS="--bind-all" for devices on your network)
+	@$(BIN)/doorlog run $(RUN_ARGS)
+
+setup: .venv/.ready
+dev: .venv/.dev-ready
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "doorlog needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/.ready: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev-ready: requirements-dev.lock .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+test: dev lint types clients unit fuzz wheel ## set everything up and pass every check
+
+format: dev ## rewrite the sources in the project's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: dev ## style and configuration files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/yamllint --strict config docker-compose.yml
+
+types: dev ## static types, strict
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+
+unit: dev ## tests over real sockets with real clients, and branch coverage
+	rm -f .coverage*
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+COVERAGE := 90
+
+fuzz: dev ## a short run of each fuzz target (FUZZ_RUNS=1000000 for a long one)
+	@for target in tests/fuzz/fuzz_*.py; do \
+	  echo "$$target"; $(BIN)/python $$target -runs=$(FUZZ_RUNS) -verbosity=0 || exit 1; \
+	done
+FUZZ_RUNS ?= 20000
+
+wheel: dev ## install the built wheel in a clean environment and start the broker from it
+	sh tests/check_wheel.sh
+
+clients: dev ## the real clients that the tests drive
+	@true
+
+bench: dev ## ratios against stock amqtt and mosquitto, measured in one run
+	$(BIN)/python -m bench
+
+lock: ## pin all dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra uvloop --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	uv pip compile pyproject.toml --extra uvloop --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+
+clean: ## remove what was built
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,0 +1,1 @@
+"""The command line and what it starts: the only room that knows all others."""

@@ -1,0 +1,203 @@
+"""The running broker: certificates, log, amqtt and door, started and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Self
+
+from doorlog import __version__
+from doorlog.certificates.chain import ChainReport, inspect_chain
+from doorlog.door.connection import DoorConnection
+from doorlog.door.door import Door
+from doorlog.door.report import authorize_event
+from doorlog.door.tls_context import ServedChain, load_served_chain
+from doorlog.embedded.authority import EmbeddedAuthority
+from doorlog.events.codes import Action, Outcome
+from doorlog.events.parts import AuditPart, DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
+from doorlog.events.records import AuditEvent, CertificateEvent, Event
+from doorlog.events.sentences import message_of, reason_of
+from doorlog.identity.resolve import identify
+from doorlog.log import Log, open_log
+from doorlog.settings.models import ListenerSettings, Settings
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SECONDS = 20.0
+
+
+class Service:
+    """One broker process: ``async with Service(settings) as service`` serves until the block ends.
+
+    Args:
+        settings: The configuration.
+
+    Attributes:
+        door: The open door.
+        log: The log.
+
+    Raises:
+        DoorlogError: On entry, if a certificate, a plugin, the log or an address can not be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._chains = load_chains(settings)
+        self.log = self._open_log()
+        try:
+            self._authority = EmbeddedAuthority(settings, self._refused)
+            self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self._emit)
+        except BaseException:
+            self.log.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        await self._authority.broker.start()
+        try:
+            await self.door.start()
+        except BaseException:
+            await self._authority.broker.shutdown()
+            self.log.close()
+            raise
+        self._emit(audit_event(Action.AUDIT_STARTED, self.door))
+        for event in certificate_events(self._settings, self._chains, self.door):
+            self._emit(event)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        try:
+            await self._stop()
+            self._emit(audit_event(Action.AUDIT_STOPPED, self.door))
+        finally:
+            await asyncio.to_thread(self.log.close)
+
+    async def _stop(self) -> None:
+        """Undecided attempts get their record, then sessions their ``disconnect``."""
+        door_is_empty = asyncio.ensure_future(self.door.shut_down())
+        await asyncio.sleep(0)  # the undecided are recorded before any session ends
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._authority.broker.shutdown()
+                await asyncio.shield(door_is_empty)
+        except TimeoutError:
+            self.door.abort()
+            await door_is_empty
+
+    def _emit(self, event: Event) -> None:
+        self.log.record(event)
+
+    def _refine(self, event: Event) -> Event:
+        """On the log's thread: name the device, and say why."""
+        event = identify(event, self._settings.device.id)
+        if event.event.reason is not None:
+            return event
+        return event.model_copy(update={"event": event.event.model_copy(update={"reason": reason_of(event)})})
+
+    def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
+        self._emit(authorize_event(connection, topic, what, datetime.now(UTC)))
+
+    def _open_log(self) -> Log:
+        service, log = self._settings.service, self._settings.log
+        console = log.console == "always" or (log.console == "auto" and sys.stderr.isatty())
+        return open_log(
+            path=log.file.path if log.file else None,
+            stdout=log.stdout,
+            console=sys.stderr if console else None,
+            service_name=service.name,
+            instance_id=service.instance_id or secrets.token_hex(6),
+            version=__version__,
+            message_of=message_of,
+            refine=self._refine,
+        )
+
+
+async def serve(settings: Settings, on_started: Callable[[Door], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then stop cleanly.
+
+    Args:
+        settings: The configuration.
+        on_started: Called once all ports are open.
+
+    Raises:
+        DoorlogError: If a certificate, a plugin, the log or an address can not be used.
+    """
+    async with Service(settings) as service:
+        if on_started is not None:
+            on_started(service.door)
+        await _signal()
+
+
+def load_chains(settings: Settings) -> dict[str, ServedChain]:
+    """Load what each TLS listener serves.
+
+    Raises:
+        CertificateError: With the listener, the file and the remedy.
+    """
+    return {
+        name: load_served_chain(listener.tls)
+        for name, listener in settings.listeners.items()
+        if listener.tls is not None
+    }
+
+
+def audit_event(action: Action, door: Door) -> AuditEvent:
+    """The log's word about itself: sockets accepted and attempts recorded so far."""
+    return AuditEvent(
+        timestamp=datetime.now(UTC),
+        event=EventPart(
+            category=("process",),
+            type=("start",) if action is Action.AUDIT_STARTED else ("end",),
+            action=action,
+            outcome=Outcome.SUCCESS,
+        ),
+        doorlog=DoorlogPart(audit=AuditPart(accepted=door.accepted, connects=door.connects)),
+    )
+
+
+def certificate_events(settings: Settings, chains: dict[str, ServedChain], door: Door) -> list[CertificateEvent]:
+    """What each TLS listener serves from now on, with what a self-check finds wrong with it."""
+    return [
+        _certificate_event(name, settings.listeners[name], chain, door.listeners[name].port)
+        for name, chain in chains.items()
+    ]
+
+
+def _certificate_event(name: str, listener: ListenerSettings, chain: ServedChain, port: int) -> CertificateEvent:
+    assert listener.tls is not None  # noqa: S101 - it has a chain
+    now = datetime.now(UTC)
+    report = inspect_chain(listener.tls.certfile, listener.tls.keyfile, now=now)
+    findings = _findings(report)
+    return CertificateEvent(
+        timestamp=now,
+        event=EventPart(
+            category=("configuration",),
+            type=("info",),
+            action=Action.CERTIFICATE_SERVED,
+            outcome=Outcome.FAILURE if any(f.severity != "info" for f in findings) else Outcome.SUCCESS,
+        ),
+        destination=DestinationPart(port=port),
+        tls=TlsPart(established=False, server=chain.part),
+        doorlog=DoorlogPart(listener=name, findings=findings or None),
+    )
+
+
+def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
+    return tuple(
+        FindingPart(severity=finding.severity, code=finding.code, sentence=finding.sentence)
+        for finding in report.findings
+    )
+
+
+async def _signal() -> None:
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, came.set)
+    try:
+        await came.wait()
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
