@@ -57,8 +57,12 @@ FUZZ_RUNS ?= 20000
 wheel: dev ## install the built wheel in a clean environment and start the broker from it
 	sh tests/check_wheel.sh
 
-clients: dev ## the real clients that the tests drive
-	@true
+NODE_CLIENT := tests/support/clients/node
+clients: dev $(NODE_CLIENT)/node_modules/.package-lock.json ## the real clients that the tests drive
+$(NODE_CLIENT)/node_modules/.package-lock.json: $(NODE_CLIENT)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(NODE_CLIENT) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	elif [ "$$DOORLOG_REQUIRE_CLIENTS" = 1 ]; then echo "npm is missing (see .ci/apt-packages.txt)" >&2; exit 1; \
+	else echo "no npm: the tests with MQTT.js will be skipped"; fi
 
 bench: dev ## ratios against stock amqtt and mosquitto, measured in one run
 	$(BIN)/python -m bench

@@ -183,7 +183,11 @@ class TlsEngine:
     def received_alert(self) -> int | None:
         """The alert with which the device refused us (RFC 8446, 6), None if it sent none."""
         if self.error is not None:
-            return alert_of_reason(self.error.reason)
+            known = alert_of_reason(self.error.reason)
+            if known is not None or self.error.reason is not None:
+                return known
+            # CPython has no word for some alerts that OpenSSL receives: the number may have gone by in the clear.
+            return self.client.alert[1] if self.client.alert else None
         if self.client.alert is not None and self.state is not TlsState.ESTABLISHED:
             return self.client.alert[1]
         return None
@@ -232,7 +236,7 @@ class TlsEngine:
         if self.client.broken and self.client.client_hello is None:
             self.state = TlsState.FAILED
             return b""
-        if self.client.client_hello is None and self.client.alert is None:
+        if self.client.client_hello is None and self.client.alert is None and not self.client.hello_ruled_out:
             return b""
         return self._begin()
 
