@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from doorlog.door import report
 from doorlog.door.attempt import Attempt
@@ -71,8 +71,7 @@ class DoorProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours to use."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP socket's is one
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being a subclass
         if self._attempt.code is not None:
             self._finish()
             return
