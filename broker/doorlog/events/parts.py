@@ -125,6 +125,8 @@ class TlsServerPart(Part):
     hash: HashPart | None = None
     generation: Count | None = None
     """Which served chain, numbered from 1."""
+    supported_versions: tuple[str, ...] | None = None
+    """The protocol versions that the listener allows, beside those that the device offers."""
 
 
 class AlertPart(Part):
@@ -253,3 +255,5 @@ class DoorlogPart(Part):
     findings: tuple[FindingPart, ...] | None = None
     """What the self-check of a served chain found (``certificate_served`` only)."""
     audit: AuditPart | None = None
+    fault: Text | None = None
+    """What kept the log from writing this record whole; set by the log."""

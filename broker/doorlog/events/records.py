@@ -24,10 +24,6 @@ from doorlog.events.parts import (
 ECS_VERSION = "8.17.0"
 
 
-def _require_what_the_log_sets(schema: dict[str, Any]) -> None:
-    schema["required"] = sorted({*schema.get("required", ()), "message", "service"})
-
-
 class EcsPart(Part):
     """ECS ``ecs.*``."""
 
@@ -43,7 +39,6 @@ class Event(Part):
         populate_by_name=True,
         serialize_by_alias=True,
         use_attribute_docstrings=True,
-        json_schema_extra=_require_what_the_log_sets,
     )
     actions: ClassVar[frozenset[Action]] = frozenset()
 

@@ -1,0 +1,68 @@
+"""What went wrong in the log: counted always, said once, and never a way to write on the operator's terminal."""
+
+from __future__ import annotations
+
+import sys
+from threading import Thread
+
+import pytest
+
+from doorlog.errors import SinkError
+from doorlog.log.faults import Fault, Faults, describe, say_on_stderr
+
+
+def test_an_error_with_hostile_text_is_one_short_line() -> None:
+    said = describe(ValueError("no \x1b[31m such\nclient id: " + "A" * 10_000))
+    assert said.startswith(r"ValueError: no \u001B[31m such\u000Aclient id: AAA")
+    assert len(said) == 300
+
+
+def test_a_flood_of_faults_is_said_once_and_counted() -> None:
+    said: list[str] = []
+    faults = Faults(said.append)
+    for number in range(1000):
+        faults.add("stdout", SinkError(f"Broken pipe {number}"), lost=3)
+    faults.add("processors", KeyError("event"), lost=0)
+    assert faults.all() == (
+        Fault("stdout", count=1000, lost=3000, first="Broken pipe 0"),
+        Fault("processors", count=1, lost=0, first="KeyError: 'event'"),
+    )
+    assert said == [
+        "stdout: Broken pipe 0 (said once; further faults here are only counted)",
+        "processors: KeyError: 'event' (said once; further faults here are only counted)",
+    ]
+
+
+def test_the_sums_are_said_of_places_that_lost_records() -> None:
+    said: list[str] = []
+    faults = Faults(said.append)
+    faults.add("stdout", SinkError("Broken pipe"), lost=3)
+    faults.add("processors", KeyError("event"), lost=0)
+    del said[:]
+    faults.say_sums()
+    assert said == ["stdout: 3 records did not get there; it began with: Broken pipe"]
+
+
+def test_faults_of_two_threads_are_all_counted() -> None:
+    faults = Faults(lambda _: None)
+
+    def fail() -> None:
+        for _ in range(2000):
+            faults.add("file", SinkError("full"), lost=1)
+
+    threads = [Thread(target=fail) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults.all() == (Fault("file", count=4000, lost=4000, first="full"),)
+
+
+def test_a_standard_error_that_is_gone_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    say_on_stderr("nobody hears this")
+
+
+def test_what_is_said_says_who_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    say_on_stderr("disk full")
+    assert capsys.readouterr().err == "doorlog: log: disk full\n"

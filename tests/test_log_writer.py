@@ -1,0 +1,283 @@
+"""The log from end to end: nothing lost, nothing doubled, nothing out of order, nobody kept waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from doorlog.events.parts import MqttPart, SourcePart
+from doorlog.events.records import Event
+from doorlog.log.detached import Detached
+from doorlog.log.faults import Fault, Faults
+from doorlog.log.file_sink import FileSink
+from doorlog.log.processors import record_processors
+from doorlog.log.stdout_sink import StdoutSink
+from doorlog.log.writer import MAX_BATCH, Log
+from support.events import SERVICE, failed_connect, one_of_each, stopped_audit
+from support.records import following, parse_records, read_records, sequences
+from support.sinks import Failing, Kept, Stalled
+
+
+def log_to(*sinks: Any, message_of: Any = lambda _: "it happened", faults: Faults | None = None) -> Log:
+    return Log(record_processors(message_of), sinks, service=SERVICE, faults=faults or Faults(lambda _: None))
+
+
+def numbered(port: int) -> Event:
+    return stopped_audit(doorlog=stopped_audit().doorlog.model_copy(update={"listener": str(port)}))
+
+
+def test_a_full_disk_is_said_once_and_the_other_sinks_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = Kept()
+    with log_to(FileSink(Path("/dev/full")), kept, faults=Faults()) as log:
+        for _ in range(3 * MAX_BATCH):
+            log.record(failed_connect())
+    assert sequences(kept.records) == list(range(1, 3 * MAX_BATCH + 1))
+    (fault,) = log.faults
+    assert (fault.where, fault.lost, fault.first) == ("file /dev/full", 3 * MAX_BATCH, "No space left on device")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "doorlog: log: file /dev/full: No space left on device (said once; further faults here are only counted)",
+        "doorlog: log: file /dev/full: 96 records did not get there; it began with: No space left on device",
+    ]
+
+
+def test_a_reader_of_standard_output_that_has_gone_does_not_harm_the_file(tmp_path: Path) -> None:
+    read_fd, write_fd = os.pipe()
+    os.close(read_fd)
+    faults = Faults(lambda _: None)
+    stdout = Detached(StdoutSink(write_fd), faults)
+    with log_to(stdout, FileSink(tmp_path / "log"), faults=faults) as log:
+        for event in one_of_each():
+            log.record(event)
+    assert sequences(read_records(tmp_path / "log")) == [1, 2, 3, 4, 5, 6, 7]
+    assert [(fault.where, fault.lost, fault.first) for fault in log.faults] == [("stdout", 7, "Broken pipe")]
+    os.close(write_fd)
+
+
+def test_a_pipe_that_nobody_reads_does_not_hold_up_the_file(tmp_path: Path) -> None:
+    read_fd, write_fd = os.pipe()
+    faults = Faults(lambda _: None)
+    stdout = Detached(StdoutSink(write_fd), faults, held_bytes=200_000, grace_seconds=0.05)
+    with log_to(stdout, FileSink(tmp_path / "log"), faults=faults) as log:
+        for _ in range(300):
+            log.record(failed_connect())
+    assert sequences(read_records(tmp_path / "log")) == list(range(1, 301))
+    (fault,) = log.faults
+    assert fault.where == "stdout"
+    assert 200 < fault.lost <= 300
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_a_sink_that_raises_what_it_likes_stops_neither_the_log_nor_its_end() -> None:
+    failing, exiting, kept = Failing(RuntimeError("\x1b[31m")), Failing(SystemExit("bye")), Kept()
+    exiting.name = "exiting"
+    with log_to(failing, exiting, kept) as log:
+        log.record(failed_connect())
+    assert sequences(kept.records) == [1]
+    assert (failing.closed, kept.closed) == (1, 1)
+    assert log.faults == (
+        Fault("failing", count=2, lost=1, first=r"RuntimeError: \u001B[31m"),
+        Fault("exiting", count=2, lost=1, first="SystemExit: bye"),
+    )
+
+
+def test_a_sentence_that_can_not_be_said_leaves_a_record_that_says_so() -> None:
+    kept = Kept()
+
+    def message_of(event: Event) -> str:
+        raise LookupError(event.event.action)
+
+    with log_to(kept, message_of=message_of) as log:
+        for event in one_of_each():
+            log.record(event)
+    assert sequences(kept.records) == [1, 2, 3, 4, 5, 6, 7]
+    assert {record["doorlog"]["fault"].split(":")[0] for record in kept.records} == {"LookupError"}
+    assert [(fault.where, fault.count) for fault in log.faults] == [("processors", 7)]
+
+
+def test_what_a_hostile_device_says_is_recorded_all_the_same(tmp_path: Path) -> None:
+    hostile = ["\n{}\n", "\x1b[2J", "\ud800\udfff\ud800", "\x00", "\u2028", "A" * 2048, "\ud800" * 2048, '"}]\\']
+    with log_to(FileSink(tmp_path / "log"), message_of=lambda event: event.mqtt.client_id * 3) as log:
+        for text in hostile:
+            log.record(failed_connect(mqtt=MqttPart.model_construct(client_id=text)))
+    assert log.faults == ()
+    assert sequences(read_records(tmp_path / "log")) == list(range(1, len(hostile) + 1))
+
+
+def test_what_is_no_event_never_raises_into_the_broker() -> None:
+    kept = Kept()
+    junk: list[Any] = [object(), {}, "text", failed_connect()]
+    with log_to(kept) as log:
+        for thing in junk:
+            log.record(thing)
+    assert [record["event"]["action"] for record in kept.records] == ["audit_gap"] * 3 + ["connect"]
+
+
+async def test_20_000_events_of_a_loop_arrive_in_order_without_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with log_to(FileSink(path)) as log:
+        for number in range(20_000):
+            log.record(numbered(number))
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+    lines = path.read_bytes().splitlines()
+    records = parse_records(lines[::200]), [line.split(b'"sequence":')[1].split(b",")[0] for line in lines]
+    assert records[1] == [b"%d" % number for number in range(1, 20_001)]
+    assert [record["doorlog"]["listener"] for record in records[0]] == [str(number) for number in range(0, 20_000, 200)]
+
+
+def test_20_000_events_of_two_threads_all_arrive_in_the_order_of_each(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with log_to(FileSink(path)) as log:
+
+        def record_all(start: int) -> None:
+            for number in range(start, start + 10_000):
+                log.record(numbered(number))
+
+        threads = [Thread(target=record_all, args=(start,)) for start in (10_000, 20_000)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = path.read_bytes().splitlines()
+    assert [line.split(b'"sequence":')[1].split(b",")[0] for line in lines] == [b"%d" % n for n in range(1, 20_001)]
+    ports = [int(line.split(b'"listener":"')[1].split(b'"')[0]) for line in lines]
+    assert [port for port in ports if port < 20_000] == list(range(10_000, 20_000))
+    assert [port for port in ports if port >= 20_000] == list(range(20_000, 30_000))
+    parse_records(lines[::500])
+
+
+def test_every_event_is_either_written_or_counted_when_the_log_closes_under_fire() -> None:
+    kept = Kept()
+    log = log_to(kept)
+    log.start()
+    recorded = [0, 0]
+
+    def fire(slot: int) -> None:
+        while not log.faults:  # ends with the first event that came too late
+            log.record(stopped_audit())
+            recorded[slot] += 1
+
+    threads = [Thread(target=fire, args=(slot,)) for slot in range(2)]
+    for thread in threads:
+        thread.start()
+    log.close()
+    for thread in threads:
+        thread.join()
+    (fault,) = log.faults
+    assert fault.where == "log"
+    assert len(kept.lines) + fault.lost == sum(recorded)
+
+
+def test_recording_does_not_wait_for_a_sink_that_stalls() -> None:
+    stalled = Stalled()
+    log = log_to(stalled)
+    log.start()
+    log.record(stopped_audit())
+    stalled.reached.wait()
+    for _ in range(500):
+        log.record(stopped_audit())
+    assert log.backlog == 500, "the first is with the sink"
+    stalled.go.set()
+    log.close()
+    assert sequences(stalled.records) == list(range(1, 502))
+    assert log.backlog == 0
+
+
+def test_a_finalizer_may_record_in_the_middle_of_recording() -> None:
+    kept = Kept()
+    log = log_to(kept)
+
+    class Session:
+        def __init__(self) -> None:
+            self.myself = self
+
+        def __del__(self) -> None:
+            log.record(stopped_audit())
+
+    log.start()
+    with log._lock:  # as record() holds it
+        Session()
+        gc.collect()
+    log.close()
+    assert len(kept.lines) == 1
+
+
+def test_lines_are_written_in_batches_that_let_the_event_loop_breathe() -> None:
+    kept = Kept()
+    log = log_to(kept)
+    for _ in range(3 * MAX_BATCH):
+        log.record(failed_connect())
+    log.close()
+    assert [len(batch) for batch in kept.batches] == [MAX_BATCH] * 3
+
+
+def test_events_before_the_start_are_written_and_a_log_that_never_started_can_be_closed() -> None:
+    kept = Kept()
+    log = log_to(kept)
+    log.record(failed_connect())
+    log.close()
+    assert (len(kept.lines), kept.closed) == (1, 1)
+
+
+def test_starting_and_closing_again_does_nothing() -> None:
+    kept = Kept()
+    log = log_to(kept)
+    log.start()
+    log.start()
+    log.close()
+    log.close()
+    assert (kept.lines, kept.closed, log.faults) == ([], 1, ())
+
+
+def test_an_event_after_the_end_is_counted() -> None:
+    log = log_to(Kept())
+    log.close()
+    log.record(failed_connect())
+    log.record(failed_connect())
+    assert [(fault.where, fault.lost) for fault in log.faults] == [("log", 2)]
+
+
+def test_a_program_that_ends_without_closing_has_its_records_written(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from doorlog.log.file_sink import FileSink
+from doorlog.log.writer import Log
+from doorlog.log.processors import record_processors
+from support.events import SERVICE, one_of_each
+log = Log(record_processors(str), [FileSink(Path(sys.argv[1]))], service=SERVICE)
+log.start()
+for event in one_of_each() * 100:
+    log.record(event)
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "log"], check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
+    assert sequences(read_records(tmp_path / "log")) == list(range(1, 701))
+
+
+async def test_a_reader_can_wait_for_a_record(tmp_path: Path) -> None:
+    path = tmp_path / "not" / "yet" / "log"
+    with following(path) as records:
+        waiting = asyncio.create_task(records.nth(2))
+        by_port = asyncio.create_task(records.first(lambda record: record.get("source", {}).get("port") == 7))
+        await asyncio.sleep(0)
+        with log_to(FileSink(path)) as log:
+            log.record(failed_connect())
+            log.record(stopped_audit())
+            assert (await waiting)["event"]["action"] == "audit_stopped"
+            log.record(failed_connect(source=SourcePart(port=7)))
+            assert (await by_port)["event"]["sequence"] == 3
+        with pytest.raises(AssertionError, match="record 4 did not come"):
+            await records.nth(4, timeout_s=0.01)
