@@ -110,6 +110,8 @@ def _tag(value: Any) -> str | None:
         return type(value).__name__
     event = value.get("event", {}) if isinstance(value, dict) else {}
     action = event.get("action") if isinstance(event, dict) else None
+    if not isinstance(action, str):  # a line that somebody changed may hold anything, a list too
+        return None
     return next((model.__name__ for model in EVENT_MODELS if action in model.actions), None)
 
 

@@ -1,0 +1,198 @@
+"""Why it happened, and the line that a person reads: one plain sentence each, for every kind of event.
+
+Pure and fast (a few microseconds): the templates of ``templates`` filled with the phrases of ``phrases`` and
+``tls_phrases``. An event holds no secret, so no sentence can tell one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from string import Formatter
+from typing import Final, NamedTuple
+
+from doorlog.events.codes import Action
+from doorlog.events.parts import X509Part
+from doorlog.events.phrases import PHRASES, Phrase, findings, listener
+from doorlog.events.records import AuthorizeEvent, CertificateEvent, ConnectEvent, Connection, DisconnectEvent, Event
+from doorlog.events.templates import AUTHORIZE, CONNECT, DISCONNECT, NO_WORDS, Words
+from doorlog.events.tls_phrases import TLS_PHRASES
+from doorlog.events.words import bare, clip, day, days_until, is_past, name_of, quoted, subject_of
+
+LINE_LIMIT: Final = 400
+"""Characters of a sentence."""
+_DETAIL_LIMIT: Final = 200
+
+
+def reason_of(event: Event) -> str:
+    """Say why it happened, for ``event.reason``.
+
+    Args:
+        event: Any event. A reason that it already has (a parser's own sentence, say) stands.
+
+    Returns:
+        One sentence on one line, at most 400 characters, without a period at its end.
+    """
+    return _given(event) or _general_reason(event)
+
+
+def message_of(event: Event) -> str:
+    """Say what happened to whom, for ``message``.
+
+    Args:
+        event: Any event, with ``device`` and ``doorlog.device`` set if identity has looked at it.
+
+    Returns:
+        One sentence on one line, at most 400 characters, without a period at its end. A device is named alone if
+        that is certain, with "likely" if it is likely; else the address stands for it.
+    """
+    if isinstance(event, Connection):
+        return _filled(_sentences(event).message, event)
+    if isinstance(event, CertificateEvent):
+        return clip(_certificate_message(event), LINE_LIMIT)
+    return clip(_audit_message(event), LINE_LIMIT)
+
+
+def _given(event: Event) -> str:
+    reason = event.event.reason
+    return clip(reason, LINE_LIMIT).rstrip(". ") if reason else ""
+
+
+def _general_reason(event: Event) -> str:
+    if isinstance(event, Connection):
+        return _filled(_sentences(event).reason, event)
+    if isinstance(event, CertificateEvent):
+        return clip(_certificate_reason(event), LINE_LIMIT)
+    return _AUDIT_REASONS.get(event.event.action, NO_WORDS.reason)
+
+
+# Connections: templates, taken apart once.
+
+_Parts = tuple[tuple[str, Phrase], ...]  # a literal and what follows it
+
+
+class _Sentences(NamedTuple):
+    reason: _Parts
+    message: _Parts
+
+
+def _why(event: Connection) -> str:
+    return ": " + clip(reason_of(event), _DETAIL_LIMIT)
+
+
+def _detail(event: Connection) -> str:
+    given = _given(event)
+    return ": " + clip(given, _DETAIL_LIMIT) if given and given != _general_reason(event) else ""
+
+
+_PHRASES: Final[dict[str, Phrase]] = {**PHRASES, **TLS_PHRASES, "why": _why, "detail": _detail}
+
+
+def _nothing(_event: Connection) -> str:
+    return ""
+
+
+def _taken_apart(words: Words) -> _Sentences:
+    return _Sentences(*(tuple(_parts(template)) for template in words))
+
+
+def _parts(template: str) -> Iterator[tuple[str, Phrase]]:
+    for literal, placeholder, _, _ in Formatter().parse(template):
+        yield literal, _PHRASES[placeholder] if placeholder else _nothing
+
+
+_UNKNOWN = _taken_apart(NO_WORDS)
+_BY_CODE: Final = {
+    ConnectEvent: ({code: _taken_apart(words) for code, words in CONNECT.items()}, _UNKNOWN),
+    DisconnectEvent: ({code: _taken_apart(words) for code, words in DISCONNECT.items()}, _UNKNOWN),
+    AuthorizeEvent: ({}, _taken_apart(AUTHORIZE)),
+}
+
+
+def _sentences(event: Connection) -> _Sentences:
+    by_code, otherwise = _BY_CODE.get(type(event), ({}, _UNKNOWN))
+    return by_code.get(event.event.code or "", otherwise)
+
+
+def _filled(parts: _Parts, event: Connection) -> str:
+    return clip("".join([literal + phrase(event) for literal, phrase in parts]), LINE_LIMIT)
+
+
+# Certificates.
+
+
+def _certificate_message(event: CertificateEvent) -> str:
+    leaf = event.tls.server.x509 if event.tls.server else None
+    if event.event.action is Action.CERTIFICATE_EXPIRING:
+        return f"certificate{_subject(leaf)} of {listener(event)} {_expiry(event, leaf)}{findings(event)}"
+    return f"{listener(event)} serves {_served(event, leaf)}{findings(event)}"
+
+
+def _certificate_reason(event: CertificateEvent) -> str:
+    if event.event.action is Action.CERTIFICATE_EXPIRING:
+        return f"our certificate {_expiry(event, event.tls.server.x509 if event.tls.server else None)}"
+    return findings(event).removeprefix("; ") or "it is served from now on"
+
+
+def _subject(leaf: X509Part | None) -> str:
+    name = subject_of(leaf) if leaf else None
+    return " " + quoted(name) if name else ""
+
+
+def _served(event: CertificateEvent, leaf: X509Part | None) -> str:
+    number = event.tls.server.generation if event.tls.server else None
+    generation = f" (generation {number})" if number is not None else ""
+    if leaf is None:
+        return "another certificate" + generation
+    issuer = name_of(leaf.issuer)
+    by = " from " + quoted(issuer) if issuer else ""
+    until = "expired on" if is_past(leaf.not_after, event.timestamp) else "valid until"
+    return f"certificate{_subject(leaf)}{by}, {until} {day(leaf.not_after)}{generation}"
+
+
+def _expiry(event: CertificateEvent, leaf: X509Part | None) -> str:
+    if leaf is None:
+        return "is about to expire"
+    if is_past(leaf.not_after, event.timestamp):
+        return f"expired on {day(leaf.not_after)}"
+    days = days_until(leaf.not_after, event.timestamp)
+    return f"expires on {day(leaf.not_after)}, in {_counted(days, 'day')}" if days else "expires within 24 hours"
+
+
+# The log about itself.
+
+_AUDIT_REASONS: Final[dict[Action, str]] = {
+    Action.AUDIT_STARTED: "the broker started",
+    Action.AUDIT_STOPPED: "the broker stopped",
+    Action.AUDIT_GAP: "records were lost",
+}
+
+
+def _audit_message(event: Event) -> str:
+    match event.event.action:
+        case Action.AUDIT_STARTED:
+            return f"the log was started{_by(event)}"
+        case Action.AUDIT_STOPPED:
+            return f"the log was stopped{_numbers(event)}"
+        case _:
+            given = _given(event)
+            return f"{given or _AUDIT_REASONS[Action.AUDIT_GAP]}{_numbers(event)}"
+
+
+def _by(event: Event) -> str:
+    service = event.service
+    if service is None:
+        return ""
+    return f" by {bare(service.name)} {bare(service.version)} (instance {bare(service.instance.id)})"
+
+
+def _numbers(event: Event) -> str:
+    audit = event.doorlog.audit
+    if audit is None:
+        return ""
+    missing = audit.accepted - audit.connects
+    gap = f", {missing} without a record" if missing > 0 else ""
+    return f": {_counted(audit.accepted, 'connection')} accepted, {audit.connects} recorded{gap}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
