@@ -12,6 +12,8 @@ from doorlog.events.records import Connection, Event
 from doorlog.events.words import bare, clip, quoted, span, subject_of, tls_name
 
 Phrase = Callable[[Connection], str]
+_SEVERITIES: Final = ("error", "warning", "info")
+_FINDING_LIMIT: Final = 200
 
 
 def listener(event: Event) -> str:
@@ -25,9 +27,9 @@ def findings(event: Event) -> str:
     found = event.doorlog.findings
     if not found:
         return ""
-    worst = next((finding for finding in found if finding.severity == "error"), found[0])
+    worst = min(found, key=lambda finding: _SEVERITIES.index(finding.severity))
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"; {worst.severity}: {clip(worst.sentence, 120).rstrip('. ')}{more}"
+    return f"; {worst.severity}: {clip(worst.sentence, _FINDING_LIMIT).rstrip('. ')}{more}"
 
 
 # Who it was.
