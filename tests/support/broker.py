@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from doorlog.application.service import Service
+from doorlog.embedded.authority import EmbeddedAuthority
 from doorlog.settings.models import Settings
 from support.clients.base import Target
 from support.clients.raw import Seen
@@ -114,7 +116,7 @@ async def running(
         }
     )
     with following(path) as log:
-        async with Service(settings) as service:
+        async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
             yield Running(service, log)
         await log.first(lambda record: record["event"]["action"] == "audit_stopped")
         check_promises(log.records, service)

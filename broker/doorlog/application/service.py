@@ -8,86 +8,108 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Self
+from functools import partial
+from typing import Protocol, Self
 
 from doorlog import __version__
 from doorlog.certificates.chain import ChainReport, inspect_chain
+from doorlog.door.authority import Authority
 from doorlog.door.connection import DoorConnection
 from doorlog.door.door import Door
 from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
-from doorlog.embedded.authority import EmbeddedAuthority
+from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import AuditPart, DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
 from doorlog.events.records import AuditEvent, CertificateEvent, Event
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify
 from doorlog.log import Log, open_log
-from doorlog.settings.models import ListenerSettings, Settings
+from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 20.0
 
 
+class ServingAuthority(Authority, Protocol):
+    """An authority with a life of its own."""
+
+    async def start(self) -> None:
+        """Get ready to serve."""
+        ...
+
+    async def shut_down(self) -> None:
+        """End every session."""
+        ...
+
+
 class Service:
-    """One broker process: ``async with Service(settings) as service`` serves until the block ends.
+    """The door, its log and what stands behind it: ``async with Service(...)`` serves until the block ends.
 
     Args:
-        settings: The configuration.
+        settings: What the door and the log need.
+        build_authority: Makes what stands behind the door; it is given what to tell refused topics.
 
     Attributes:
         door: The open door.
         log: The log.
 
     Raises:
-        DoorlogError: On entry, if a certificate, a plugin, the log or an address can not be used.
+        DoorlogError: If a certificate, a plugin or the log can not be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DoorSettings, build_authority: Callable[[OnRefusal], ServingAuthority]) -> None:
         self._settings = settings
         self._chains = load_chains(settings)
+        self._authority = build_authority(self._refused)
         self.log = self._open_log()
-        try:
-            self._authority = EmbeddedAuthority(settings, self._refused)
-            self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self._emit)
-        except BaseException:
-            self.log.close()
-            raise
+        self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record)
 
-    async def __aenter__(self) -> Self:
-        await self._authority.broker.start()
+    async def start(self) -> None:
+        """Open the door.
+
+        Raises:
+            AddressError: If an address can not be bound.
+        """
+        await self._authority.start()
         try:
             await self.door.start()
         except BaseException:
-            await self._authority.broker.shutdown()
+            await self._authority.shut_down()
             self.log.close()
             raise
-        self._emit(audit_event(Action.AUDIT_STARTED, self.door))
+        self.log.record(audit_event(Action.AUDIT_STARTED, self.door))
         for event in certificate_events(self._settings, self._chains, self.door):
-            self._emit(event)
-        return self
+            self.log.record(event)
 
-    async def __aexit__(self, *_exception: object) -> None:
+    async def stop(self) -> None:
+        """Record what is under way, end the sessions, close the log."""
         try:
-            await self._stop()
-            self._emit(audit_event(Action.AUDIT_STOPPED, self.door))
+            await self._empty()
+            self.log.record(audit_event(Action.AUDIT_STOPPED, self.door))
         finally:
             await asyncio.to_thread(self.log.close)
 
-    async def _stop(self) -> None:
+    async def __aenter__(self) -> Self:
+        """Open the door."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """Close it."""
+        await self.stop()
+
+    async def _empty(self) -> None:
         """Undecided attempts get their record, then sessions their ``disconnect``."""
         door_is_empty = asyncio.ensure_future(self.door.shut_down())
         await asyncio.sleep(0)  # the undecided are recorded before any session ends
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                await self._authority.broker.shutdown()
+                await self._authority.shut_down()
                 await asyncio.shield(door_is_empty)
         except TimeoutError:
             self.door.abort()
             await door_is_empty
-
-    def _emit(self, event: Event) -> None:
-        self.log.record(event)
 
     def _refine(self, event: Event) -> Event:
         """On the log's thread: name the device, and say why."""
@@ -97,7 +119,7 @@ class Service:
         return event.model_copy(update={"event": event.event.model_copy(update={"reason": reason_of(event)})})
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
-        self._emit(authorize_event(connection, topic, what, datetime.now(UTC)))
+        self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
 
     def _open_log(self) -> Log:
         service, log = self._settings.service, self._settings.log
@@ -124,13 +146,13 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
     Raises:
         DoorlogError: If a certificate, a plugin, the log or an address can not be used.
     """
-    async with Service(settings) as service:
+    async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
         if on_started is not None:
             on_started(service.door)
         await _signal()
 
 
-def load_chains(settings: Settings) -> dict[str, ServedChain]:
+def load_chains(settings: DoorSettings) -> dict[str, ServedChain]:
     """Load what each TLS listener serves.
 
     Raises:
@@ -157,7 +179,7 @@ def audit_event(action: Action, door: Door) -> AuditEvent:
     )
 
 
-def certificate_events(settings: Settings, chains: dict[str, ServedChain], door: Door) -> list[CertificateEvent]:
+def certificate_events(settings: DoorSettings, chains: dict[str, ServedChain], door: Door) -> list[CertificateEvent]:
     """What each TLS listener serves from now on, with what a self-check finds wrong with it."""
     return [
         _certificate_event(name, settings.listeners[name], chain, door.listeners[name].port)

@@ -38,22 +38,10 @@ if TYPE_CHECKING:
     from doorlog.door.listener import Listener
 
 _GREASE = frozenset(0x0A0A + 0x1010 * step for step in range(16))  # RFC 8701
-_ALERTS_OF_VERIFICATION = {
-    9: 42,
-    10: 45,
-    23: 44,
-    2: 48,
-    18: 48,
-    19: 48,
-    20: 48,
-    21: 48,
-    22: 48,
-    24: 48,
-    26: 43,
-}
+_ALERTS_OF_VERIFICATION = {9: 42, 10: 45, 23: 44, 26: 43} | dict.fromkeys((2, 18, 19, 20, 21, 22, 24), 48)
 _CERTIFICATE_UNKNOWN = 46
 _MISSING_CERTIFICATE = {0x0304: 116}  # certificate_required (RFC 8446, 6.2); handshake_failure before
-_CLIENT_ID_MAX, _USER_NAME_MAX = 256, 256
+_CLIENT_ID_MAX, _USER_NAME_MAX, _TOPIC_MAX = 256, 256, 1024
 
 
 def connect_event(
@@ -186,7 +174,9 @@ def authorize_event(connection: DoorConnection, topic: str, what: str, now: date
         ),
         source=SourcePart(ip=connection.source[0], port=connection.source[1]),
         destination=DestinationPart(port=connection.destination_port),
-        mqtt=MqttPart(client_id=safe_text(connect.client_id, _CLIENT_ID_MAX) or None, topic=safe_text(topic, 1024)),
+        mqtt=MqttPart(
+            client_id=safe_text(connect.client_id, _CLIENT_ID_MAX) or None, topic=safe_text(topic, _TOPIC_MAX)
+        ),
         user=UserPart(name=safe_text(connect.user_name, _USER_NAME_MAX)) if connect.user_name else None,
         doorlog=DoorlogPart(
             stage=STAGE_OF[Code.ADMITTED],
@@ -280,7 +270,14 @@ def _mqtt_part(attempt: Attempt, *, admitted: bool) -> MqttPart | None:
         keep_alive=facts.keep_alive,
         clean_session=facts.clean_session,
         connack=ConnackPart(code=code, name=CONNACK_NAMES[code]) if code is not None else None,
+        topic=_refused_topic(attempt),
     )
+
+
+def _refused_topic(attempt: Attempt) -> str | None:
+    if attempt.code is not Code.WILL_NOT_AUTHORIZED or attempt.connect is None or attempt.connect.will is None:
+        return None
+    return safe_text(attempt.connect.will.topic, _TOPIC_MAX)
 
 
 def _user_part(attempt: Attempt) -> UserPart | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,30 +30,36 @@ OnRefusal = Callable[["DoorConnection", str, str], None]
 """Told of each refusal: the connection, the topic or filter, and ``subscribe``, ``publish`` or ``will``."""
 
 
-class EmbeddedAuthority:
-    """Judges with amqtt's plugins, serves with amqtt's broker.
+class PluginAuthority:
+    """Judges with amqtt's plugins.
 
     Args:
-        settings: The configuration.
+        plugins: All plugins of a broker.
+        claim: Holds a client id for a principal; False if it is another's.
+        auth_timeout: Seconds that the plugins may take.
         on_refusal: Told of each topic that a device is refused.
-
-    Raises:
-        SettingsError: If a plugin can not be loaded, with its place and the remedy.
     """
 
-    def __init__(self, settings: Settings, on_refusal: OnRefusal) -> None:
-        self._auth_timeout = settings.limits.auth_timeout
-        self._on_refusal = on_refusal
-        self._connections: dict[str, DoorConnection] = {}
-        self.broker = _build_broker(settings, self._refused)
-        plugins = self.broker.plugins_manager.plugins
+    def __init__(
+        self,
+        plugins: Sequence[BasePlugin[Any]],
+        claim: Callable[[str, str | None], bool],
+        *,
+        auth_timeout: float,
+        on_refusal: OnRefusal,
+    ) -> None:
         self._auth_plugins = [plugin for plugin in plugins if isinstance(plugin, BaseAuthPlugin)]
         self._topic_plugins = [plugin for plugin in plugins if isinstance(plugin, BaseTopicPlugin)]
+        self._claim = claim
+        self._auth_timeout = auth_timeout
+        self._on_refusal = on_refusal
+        self._connections: dict[str, DoorConnection] = {}
 
     async def judge(self, connection: DoorConnection) -> Judgement:
         """Ask the plugins for the credentials and the will, and claim the client id."""
         session = session_of(connection)
         verdict = await ask_plugins(self._auth_plugins, session, timeout=self._auth_timeout)
+        session.password = None  # the topic plugins do not need it, and their faults can not show it
         verdicts = tuple(
             VerdictPart(plugin=said.plugin, verdict=said.verdict, duration=said.duration) for said in verdict.verdicts
         )
@@ -64,44 +71,92 @@ class EmbeddedAuthority:
             return judged(verdict.code, verdict.reason)
         refusal = await self._judge_will(session, connection)
         if refusal is not None:
-            return judged(refusal)
-        if session.client_id and not self.broker.claim(session.client_id, verdict.principal):
+            return judged(*refusal)
+        # The last step, without an await behind it: whoever claims is served.
+        if session.client_id and not self._claim(session.client_id, verdict.principal):
             return judged(Code.CLIENT_ID_TAKEN)
         return judged(Code.ADMITTED)
 
-    async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
-        """Serve the connection to its end."""
-        client_id = judgement.session.client_id
+    @contextmanager
+    def _serving(self, connection: DoorConnection, client_id: str) -> Iterator[None]:
         self._connections[client_id] = connection
         try:
-            await self.broker.serve(connection, session=judgement.session)
+            yield
         finally:
             if self._connections.get(client_id) is connection:  # it may have been taken over
                 del self._connections[client_id]
 
-    async def _judge_will(self, session: Session, connection: DoorConnection) -> Code | None:
-        if not session.will_flag or not session.will_topic or not self._topic_plugins:
-            return None
-        try:
-            async with asyncio.timeout(self._auth_timeout):
-                allowed = await self._may_publish(session, session.will_topic)
-        except TimeoutError:
-            return Code.AUTH_TIMEOUT
-        if allowed:
-            return None
-        self._on_refusal(connection, session.will_topic, "will")
-        return Code.WILL_NOT_AUTHORIZED
-
-    async def _may_publish(self, session: Session, topic: str) -> bool:
-        for plugin in self._topic_plugins:
-            if await plugin.topic_filtering(session=session, topic=topic, action=Action.PUBLISH) is False:
-                return False
-        return True
-
-    def _refused(self, session: Session, topic: str, action: Action) -> None:
+    def refused(self, session: Session, topic: str, action: str) -> None:
+        """Take note that a topic plugin refused a session something."""
         connection = self._connections.get(session.client_id or "")
         if connection is not None:
             self._on_refusal(connection, topic, str(action))
+
+    async def _judge_will(self, session: Session, connection: DoorConnection) -> tuple[Code, str | None] | None:
+        """Ask the topic plugins, as ``TopicPermissions`` does for messages; a code and a reason where they refuse."""
+        topic = session.will_topic
+        if not session.will_flag or not topic or not self._topic_plugins:
+            return None
+        asked: list[str] = []
+        deadline = asyncio.timeout(self._auth_timeout)
+        try:
+            async with deadline:
+                allowed = await self._may_publish(session, topic, asked)
+        except Exception as error:  # noqa: BLE001 - third-party code, whose texts may hold anything
+            if deadline.expired():
+                return Code.AUTH_TIMEOUT, f"{asked[-1]} did not answer within {self._auth_timeout:g} s"
+            return Code.AUTH_BACKEND_ERROR, f"{asked[-1]} failed: {type(error).__name__}"
+        if allowed:
+            return None
+        self._on_refusal(connection, topic, "will")
+        return Code.WILL_NOT_AUTHORIZED, None
+
+    async def _may_publish(self, session: Session, topic: str, asked: list[str]) -> bool:
+        allowed = False
+        for plugin in self._topic_plugins:
+            asked.append(type(plugin).__name__)
+            verdict = await plugin.topic_filtering(session=session, topic=topic, action=Action.PUBLISH)
+            if verdict is None:
+                continue
+            if not verdict:
+                return False
+            allowed = True
+        return allowed
+
+
+class EmbeddedAuthority(PluginAuthority):
+    """Judges with amqtt's plugins, serves with doorlog's amqtt broker.
+
+    Args:
+        settings: The configuration.
+        on_refusal: Told of each topic that a device is refused.
+
+    Raises:
+        SettingsError: If a plugin can not be loaded, with its place and the remedy.
+    """
+
+    def __init__(self, settings: Settings, on_refusal: OnRefusal) -> None:
+        self.broker = _build_broker(settings, self.refused)
+        super().__init__(
+            self.broker.plugins_manager.plugins,
+            self.broker.claim,
+            auth_timeout=settings.limits.auth_timeout,
+            on_refusal=on_refusal,
+        )
+
+    async def start(self) -> None:
+        """Start the broker."""
+        await self.broker.start()
+
+    async def shut_down(self) -> None:
+        """End every session, then the broker."""
+        await self.broker.shutdown()
+
+    async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
+        """Serve the connection to its end."""
+        session = judgement.session
+        with self._serving(connection, session.client_id):
+            await self.broker.serve(connection, session=session)
 
 
 def check_plugins(settings: Settings) -> None:
@@ -113,7 +168,7 @@ def check_plugins(settings: Settings) -> None:
     _plugin_options(settings)
 
 
-def _build_broker(settings: Settings, on_refusal: Callable[[Session, str, Action], None]) -> DoorlogBroker:
+def _build_broker(settings: Settings, on_refusal: Callable[[Session, str, str], None]) -> DoorlogBroker:
     names = {"default", *settings.listeners}
     config = BrokerConfig(
         # amqtt opens no port for these: the door has them.

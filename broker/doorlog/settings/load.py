@@ -6,16 +6,17 @@ import difflib
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from doorlog.errors import SettingsError
-from doorlog.settings.models import PluginSettings, Setting, Settings
+from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings
 
 _MAX_BYTES = 1_048_576
+_Model = TypeVar("_Model", bound=DoorSettings)
 
 
 class _Loader(yaml.SafeLoader):
@@ -65,12 +66,30 @@ def parse_settings(text: str, path: Path) -> Settings:
         raise SettingsError(
             f"{path}: expected a mapping with the keys listeners, auth, log ...; see docs/configuration.md"
         )
+    return _validated(Settings, data, path)
+
+
+def validate_door_settings(data: dict[str, Any], path: Path) -> DoorSettings:
+    """Check the part of a configuration that the door needs, for a broker that has a configuration of its own.
+
+    Args:
+        data: The groups of ``DoorSettings``; empty groups count as absent.
+        path: Where they come from, for messages and for relative paths.
+
+    Raises:
+        SettingsError: As for ``load_settings``.
+    """
+    return _validated(DoorSettings, {key: group for key, group in data.items() if group}, path)
+
+
+def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
     try:
-        settings = Settings.model_validate(data)
+        settings = model.model_validate(data)
     except ValidationError as error:
         faults = [_fault(details) for details in error.errors(include_url=False)]
         raise SettingsError("\n".join(f"{path}: {fault}" for fault in faults)) from error
-    return _anchored(settings, path.absolute().parent)
+    anchored: _Model = _anchor(settings, path.absolute().parent)
+    return anchored
 
 
 def _read(path: Path) -> str:
@@ -134,12 +153,6 @@ def _keys_at(parents: list[int | str]) -> set[str]:
 def _model_of(kind: Any) -> type[BaseModel] | None:
     choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)), None)
-
-
-def _anchored(settings: Settings, folder: Path) -> Settings:
-    anchored = _anchor(settings, folder)
-    assert isinstance(anchored, Settings)  # noqa: S101 - _anchor keeps the type
-    return anchored
 
 
 def _anchor(value: Any, folder: Path) -> Any:

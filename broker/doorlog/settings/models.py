@@ -184,17 +184,11 @@ class ServiceSettings(Setting):
     """``service.instance.id``; without it, a new one at each start."""
 
 
-class Settings(Setting):
-    """A configuration file."""
+class DoorSettings(Setting):
+    """What the door and its log need, whatever broker stands behind them."""
 
     listeners: Annotated[dict[str, ListenerSettings], Field(min_length=1)]
     """The ports, by a name of yours that stands in each record."""
-    auth: PluginSettings
-    """Who may come in: each plugin is asked; those that answer must all agree, and one must answer."""
-    acl: PluginSettings = PluginSettings()
-    """What they may subscribe to and publish: topic plugins."""
-    broker: BrokerSettings = BrokerSettings()
-    """The amqtt broker behind the door."""
     device: DeviceSettings = DeviceSettings()
     """What names a device."""
     log: LogSettings = LogSettings(stdout=True)
@@ -203,6 +197,17 @@ class Settings(Setting):
     """What a stranger may cost."""
     service: ServiceSettings = ServiceSettings()
     """How this broker names itself in its records."""
+
+
+class Settings(DoorSettings):
+    """A configuration file."""
+
+    auth: PluginSettings
+    """Who may come in: each plugin is asked; those that answer must all agree, and one must answer."""
+    acl: PluginSettings = PluginSettings()
+    """What they may subscribe to and publish: topic plugins."""
+    broker: BrokerSettings = BrokerSettings()
+    """The amqtt broker behind the door."""
 
     @field_validator("auth")
     @classmethod
