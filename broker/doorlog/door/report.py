@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
 from doorlog.door.attempt import Attempt
 from doorlog.door.authority import Judgement
+from doorlog.door.client_hello import GREASE
 from doorlog.door.connect_packet import CONNACK_NAMES
 from doorlog.door.tls_context import x509_part
 from doorlog.door.tls_engine import TlsEngine
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from doorlog.door.connection import DoorConnection
     from doorlog.door.listener import Listener
 
-_GREASE = frozenset(0x0A0A + 0x1010 * step for step in range(16))  # RFC 8701
 _ALERTS_OF_VERIFICATION = {9: 42, 10: 45, 23: 44, 26: 43} | dict.fromkeys((2, 18, 19, 20, 21, 22, 24), 48)
 _CERTIFICATE_UNKNOWN = 46
 _MISSING_CERTIFICATE = {0x0304: 116}  # certificate_required (RFC 8446, 6.2); handshake_failure before
@@ -228,14 +228,28 @@ def _client_part(tls: TlsEngine) -> TlsClientPart | None:
     hello, certificate = tls.hello, _presented(tls)
     if hello is None and certificate is None:
         return None
+    offered = _offered(hello.server_name, hello.cipher_suites, hello.versions, hello.alpn, tls.ja4) if hello else None
+    if certificate is None:
+        return offered
+    shown = {"x509": x509_part(certificate), "hash": HashPart(sha256=certificate.sha256)}
+    return (offered or TlsClientPart()).model_copy(update=shown)
+
+
+@lru_cache(maxsize=1024)
+def _offered(
+    server_name: str | None,
+    cipher_suites: tuple[int, ...],
+    versions: tuple[int, ...],
+    alpn: tuple[bytes, ...],
+    ja4: str | None,
+) -> TlsClientPart:
+    """Shape what a ClientHello offers; devices of one build all offer the same."""
     return TlsClientPart(
-        server_name=hello.server_name if hello else None,
-        supported_ciphers=_cipher_names(hello.cipher_suites) if hello else None,
-        supported_versions=_version_names(hello.versions) if hello else None,
-        alpn=tuple(safe_text(name.decode("latin-1"), 255) for name in hello.alpn) or None if hello else None,
-        ja4=tls.ja4,
-        x509=x509_part(certificate) if certificate else None,
-        hash=HashPart(sha256=certificate.sha256) if certificate else None,
+        server_name=server_name,
+        supported_ciphers=tuple(cipher_suite_name(suite) for suite in cipher_suites if suite not in GREASE),
+        supported_versions=tuple(version_name(version) for version in versions if version not in GREASE),
+        alpn=tuple(safe_text(name.decode("latin-1"), 255) for name in alpn) or None,
+        ja4=ja4,
     )
 
 
@@ -247,16 +261,6 @@ def _presented(tls: TlsEngine) -> CertificateFacts | None:
         return certificate_facts(presented[0]) if presented else None
     except CertificateError:
         return None  # so broken that it names nobody
-
-
-@lru_cache(maxsize=256)
-def _cipher_names(suites: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(cipher_suite_name(suite) for suite in suites if suite not in _GREASE)
-
-
-@lru_cache(maxsize=256)
-def _version_names(versions: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(version_name(version) for version in versions if version not in _GREASE)
 
 
 def _mqtt_part(attempt: Attempt, *, admitted: bool) -> MqttPart | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from doorlog.certificates.chain import RevocationList
@@ -22,6 +23,7 @@ _HANDSHAKE_CONTENT = 22
 _ALERT_CONTENT = 21
 
 
+@lru_cache(maxsize=1024)
 def x509_part(facts: CertificateFacts) -> X509Part:
     """Shape a certificate's facts as ECS ``x509``."""
     return X509Part(
@@ -114,7 +116,12 @@ def load_served_chain(settings: TlsSettings, generation: int = 1, *, overhear: b
     leaf = certificate_facts(_leaf_der(settings))
     chain = ServedChain(
         context=context,
-        part=TlsServerPart(x509=x509_part(leaf), hash=HashPart(sha256=leaf.sha256), generation=generation),
+        part=TlsServerPart(
+            x509=x509_part(leaf),
+            hash=HashPart(sha256=leaf.sha256),
+            generation=generation,
+            supported_versions=tuple(v for v in _VERSIONS if settings.minimum_version <= v <= settings.maximum_version),
+        ),
         leaf=leaf,
         generation=generation,
         asks_for_certificate=settings.client_certificate != "none",
