@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amqtt.broker import Broker, RetainedApplicationMessage
 from amqtt.contexts import Action, BrokerConfig
@@ -23,7 +23,7 @@ from doorlog.embedded.topics import is_reserved, is_topic_filter, is_topic_name
 if TYPE_CHECKING:
     from amqtt.mqtt.publish import PublishPacket
 
-RefusalListener = Callable[[Session, str, Any], None]
+RefusalListener = Callable[[Session, str, str], None]
 """Told of each refused topic: the session, the topic or filter, and a string: an ``Action``'s, or ``will``."""
 
 _REFUSED = 0x80  # in a SUBACK (MQTT 3.1.1, 3.9.3)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from amqtt.broker import RetainedApplicationMessage
 
 from doorlog.embedded.limits import BrokerLimits
-from doorlog.embedded.topics import has_wildcard, matches
+from doorlog.embedded.topics import has_wildcard
+from doorlog.topics import TopicFilter
 
 _TOPICS_PER_TURN = 1_000
 
@@ -73,9 +74,9 @@ class RetainedStore:
         if not has_wildcard(topic_filter):
             yield [topic_filter] if topic_filter in self._messages else []
             return
-        levels = topic_filter.split("/")
+        wanted = TopicFilter.parse(topic_filter)
         for topics in _slices(tuple(self._messages)):
-            yield [topic for topic in topics if matches(levels, topic.split("/"))]
+            yield [topic for topic in topics if wanted.covers_name(topic.split("/"))]
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,14 +1,67 @@
-"""Who gets a message: amqtt's table of subscriptions, with an index of the filters that have wildcards."""
+"""Who gets a message: amqtt's table of subscriptions, with a tree of the filters that have wildcards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from doorlog.embedded.session import BrokerSession
-from doorlog.embedded.topics import has_wildcard, matches
+from doorlog.embedded.topics import has_wildcard, is_reserved
 
 if TYPE_CHECKING:
     from amqtt.session import Session
+
+
+class _Level:
+    """What filters may have below one of their levels: asked once for each level of a topic, not for each filter.
+
+    Attributes:
+        below: The next level by its text, wildcards included.
+        ends: The filter that ends here, if one does.
+    """
+
+    __slots__ = ("below", "ends")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Level] = {}
+        self.ends: str | None = None
+
+    def add(self, topic_filter: str) -> None:
+        """Put in a valid filter."""
+        place = self
+        for level in topic_filter.split("/"):
+            place = place.below.setdefault(level, _Level())
+        place.ends = topic_filter
+
+    def remove(self, topic_filter: str) -> None:
+        """Take out a filter that is in here, with the levels that only it has."""
+        path = [self]
+        levels = topic_filter.split("/")
+        for level in levels:
+            path.append(path[-1].below[level])
+        path[-1].ends = None
+        for level, above, place in zip(reversed(levels), reversed(path[:-1]), reversed(path), strict=False):
+            if place.below or place.ends is not None:
+                return
+            del above.below[level]
+
+    def matching(self, topic: str) -> Iterator[str]:
+        """Find the filters that match a valid topic name (MQTT 3.1.1, 4.7.1 and 4.7.2-1)."""
+        if not self.below:
+            return
+        levels = topic.split("/")
+        places = [(self, 0)]
+        while places:
+            place, depth = places.pop()
+            wild = depth > 0 or not is_reserved(topic)
+            everything = place.below.get("#") if wild else None
+            if everything is not None and everything.ends is not None:
+                yield everything.ends  # also at the parent level: "a/#" matches "a"
+            if depth < len(levels):
+                below = (place.below.get(levels[depth]), place.below.get("+") if wild else None)
+                places += [(level, depth + 1) for level in below if level is not None]
+            elif place.ends is not None:
+                yield place.ends
 
 
 class SubscriptionTable:
@@ -26,7 +79,7 @@ class SubscriptionTable:
 
     def __init__(self, filters: dict[str, list[tuple[Session, int]]]) -> None:
         self._filters = filters
-        self._wildcards: dict[str, list[str]] = {}
+        self._wildcards = _Level()
 
     def add(self, session: BrokerSession, topic_filter: str, qos: int) -> None:
         """Subscribe, or replace the QoS of the same filter (MQTT 3.1.1, 3.8.4-3)."""
@@ -37,7 +90,7 @@ class SubscriptionTable:
             entries.append((session, qos))
         session.subscriptions[topic_filter] = qos
         if has_wildcard(topic_filter):
-            self._wildcards.setdefault(topic_filter, topic_filter.split("/"))
+            self._wildcards.add(topic_filter)
 
     def remove(self, session: BrokerSession, topic_filter: str) -> bool:
         """Unsubscribe; whether there was such a subscription."""
@@ -47,7 +100,8 @@ class SubscriptionTable:
         del entries[_position(entries, session)]
         if not entries:
             del self._filters[topic_filter]
-            self._wildcards.pop(topic_filter, None)
+            if has_wildcard(topic_filter):
+                self._wildcards.remove(topic_filter)
         return True
 
     def remove_all(self, session: BrokerSession) -> None:
@@ -64,7 +118,7 @@ class SubscriptionTable:
     def clear(self) -> None:
         """Drop everything."""
         self._filters.clear()
-        self._wildcards.clear()
+        self._wildcards = _Level()
 
     def matching(self, topic: str) -> list[tuple[BrokerSession, int]]:
         """Return each session that subscribes to a topic, once, with the highest QoS that it was granted.
@@ -73,11 +127,8 @@ class SubscriptionTable:
         """
         found: dict[str | None, tuple[BrokerSession, int]] = {}
         self._collect(topic, found)
-        if self._wildcards:
-            levels = topic.split("/")
-            for topic_filter, filter_levels in self._wildcards.items():
-                if matches(filter_levels, levels):
-                    self._collect(topic_filter, found)
+        for topic_filter in self._wildcards.matching(topic):
+            self._collect(topic_filter, found)
         return list(found.values())
 
     def _collect(self, topic_filter: str, found: dict[str | None, tuple[BrokerSession, int]]) -> None:
