@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol, Self
 
 from doorlog import __version__
+from doorlog.application.expiry import watch_expiry
 from doorlog.certificates.chain import ChainReport, inspect_chain
 from doorlog.door.authority import Authority
 from doorlog.door.connection import DoorConnection
@@ -64,6 +65,7 @@ class Service:
         self._authority = build_authority(self._refused)
         self.log = self._open_log()
         self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record)
+        self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the door.
@@ -81,9 +83,12 @@ class Service:
         self.log.record(audit_event(Action.AUDIT_STARTED, self.door))
         for event in certificate_events(self._settings, self._chains, self.door):
             self.log.record(event)
+        self._expiry = asyncio.create_task(watch_expiry(self._chains, self.log.record))
 
     async def stop(self) -> None:
         """Record what is under way, end the sessions, close the log."""
+        if self._expiry is not None:
+            self._expiry.cancel()
         try:
             await self._empty()
             self.log.record(audit_event(Action.AUDIT_STOPPED, self.door))
