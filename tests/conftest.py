@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -20,8 +21,6 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
 def _factories() -> dict[str, LoopFactory]:
     factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
-    if find_spec("uvloop"):
-        import uvloop  # an optional extra
-
-        factories["uvloop"] = uvloop.new_event_loop
+    if find_spec("uvloop"):  # an optional extra
+        factories["uvloop"] = import_module("uvloop").new_event_loop
     return factories

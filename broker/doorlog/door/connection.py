@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from doorlog.door.connect_packet import Connect
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_FACTOR = 1.5  # MQTT 3.1.1, 3.1.2-24
 _READER_LIMIT = 65_536
-_CLOSE_TIMEOUT = 5.0  # seconds
+_CLOSE_TIMEOUT = 5.0  # seconds that the last bytes, or the answers to them, may take
 
 
 class DoorConnection:
@@ -38,10 +39,11 @@ class DoorConnection:
     __slots__ = (
         "__weakref__",
         "_closed",
-        "_keep_alive",
+        "_finished",
         "_layers",
         "_loop",
         "_packets",
+        "_timer",
         "_transport",
         "_writable",
         "bytes_received",
@@ -69,7 +71,8 @@ class DoorConnection:
         self._packets = PacketStream(rules.limits.packet_max_bytes)
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._writable: asyncio.Future[None] | None = None
-        self._keep_alive: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # keep-alive, then the end of what is left to do
+        self._finished = False
         self.connection_id = connection_id
         self.connect: Connect = attempt.connect
         self.connect_packet = attempt.connect_packet
@@ -94,8 +97,10 @@ class DoorConnection:
         """Whether the device sent DISCONNECT."""
         return self._packets.disconnect_seen
 
-    def admitted(self, early: bytes) -> None:
+    def admitted(self, attempt: Attempt) -> None:
         """Begin the session: take what came behind CONNECT, and watch the keep-alive."""
+        self.bytes_received, self.bytes_sent = attempt.bytes_received, attempt.bytes_sent
+        early, attempt.early = bytes(attempt.early), bytearray()
         self.heard_at = self._loop.time()
         if self.connect.keep_alive:
             self._watch()
@@ -106,12 +111,13 @@ class DoorConnection:
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket."""
         self.bytes_received += len(data)
-        if self.cause is not None:
+        if self.cause is not None or self._finished:
             return
         try:
             plaintext = self._layers.receive(data)
-        except WebSocketRejected:  # only the opening handshake raises it, and that is over
-            plaintext = b""
+        except WebSocketRejected:
+            self.close(DisconnectCause.PROTOCOL_ERROR)
+            return
         self._flush()
         if plaintext:
             self._feed(plaintext)
@@ -132,7 +138,7 @@ class DoorConnection:
         """Say goodbye and close, after what was written.
 
         Args:
-            cause: Why; by default ``normal`` after a DISCONNECT, else ``closed_by_broker``.
+            cause: Why; by default ``normal`` after a DISCONNECT, ``closed`` after FIN, else ``closed_by_broker``.
         """
         if self.cause is not None:
             return
@@ -141,7 +147,7 @@ class DoorConnection:
         self._end(cause or self._default_cause(DisconnectCause.CLOSED_BY_BROKER))
         self._transport.close()
         # A device that does not read would keep what is left in the buffer, and the socket, for ever.
-        self._loop.call_later(_CLOSE_TIMEOUT, self._transport.abort)
+        self._set_timer(_CLOSE_TIMEOUT, self._transport.abort)
 
     async def wait_closed(self) -> None:
         """Wait until the socket is closed."""
@@ -165,26 +171,37 @@ class DoorConnection:
             self._closed.set_result(None)
 
     def peer_finished(self) -> None:
-        """The device sent FIN."""
-        self.close(self._default_cause(DisconnectCause.CLOSED))
+        """The device sent FIN: what it said before is still answered, if the broker does so within 5 seconds."""
+        if self.cause is not None or self._finished:
+            return
+        self._finished = True
+        self.reader.feed_eof()
+        self._set_timer(_CLOSE_TIMEOUT, self.close)
 
     def _follow_layers(self) -> None:
         if self._layers.failed:
             self.close(DisconnectCause.TLS_ERROR)
         elif self._layers.closed:
-            self.close(self._default_cause(DisconnectCause.CLOSED))
+            self.peer_finished()
 
     def _default_cause(self, otherwise: DisconnectCause) -> DisconnectCause:
-        return DisconnectCause.NORMAL if self.disconnect_seen else otherwise
+        if self.disconnect_seen:
+            return DisconnectCause.NORMAL
+        return DisconnectCause.CLOSED if self._finished else otherwise
 
     def _end(self, cause: DisconnectCause) -> None:
         if self.cause is None:
             self.cause = cause
-        if self._keep_alive is not None:
-            self._keep_alive.cancel()
-            self._keep_alive = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self.reader.at_eof():
             self.reader.feed_eof()
+
+    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, action)
 
     def _feed(self, plaintext: bytes) -> None:
         packets = self._packets.packets
@@ -204,7 +221,7 @@ class DoorConnection:
         if remaining <= 0:
             self.close(DisconnectCause.KEEP_ALIVE_TIMEOUT)
         else:
-            self._keep_alive = self._loop.call_later(remaining, self._watch)
+            self._set_timer(remaining, self._watch)
 
     def _flush(self) -> None:
         output = self._layers.take_output()

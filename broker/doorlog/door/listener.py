@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _ACCEPTS_PER_TURN = 64  # so that a storm leaves the event loop time for admitted devices
-_PAUSE = 0.1  # seconds without accepting when the process has no descriptors left
-_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE = 0.1  # seconds without accepting, when that fails
 _REMEDIES = {
     errno.EADDRINUSE: "stop what listens there, or choose another port",
     errno.EACCES: "choose a port above 1023, or give the process the right to bind this one",
@@ -120,9 +119,7 @@ class Listener:
                 accepted, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:
-                if error.errno not in _NO_RESOURCES:
-                    raise
+            except OSError as error:  # no descriptors left, mostly; but accept(2) passes network errors on, too
                 self._pause(error)
                 return
             self._welcome(accepted, (address[0], address[1]))
@@ -142,9 +139,9 @@ class Listener:
     async def _set_up(self, accepted: socket.socket, protocol: DoorProtocol) -> None:
         try:
             await self.loop.connect_accepted_socket(lambda: protocol, accepted)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: an accepted socket gets its record
             accepted.close()
-            protocol.never_made(error)
+            protocol.connection_lost(error)
 
     def _pause(self, error: OSError) -> None:
         _log.warning("listener %s accepts nobody for a moment: %s", self.rules.name, error.strerror)

@@ -19,8 +19,10 @@ from doorlog.events.codes import Code
 
 if TYPE_CHECKING:
     from doorlog.door.listener import Listener
+    from doorlog.events.records import ConnectEvent
 
 _log = logging.getLogger(__name__)
+_EARLY_MAX_BYTES = 65_536  # behind a CONNECT that is being judged; then reading pauses
 
 
 class DoorProtocol(asyncio.Protocol):
@@ -37,6 +39,8 @@ class DoorProtocol(asyncio.Protocol):
         "_attempt",
         "_connection",
         "_deadline",
+        "_error",
+        "_is_lost",
         "_listener",
         "_peer_finished",
         "_recorded",
@@ -44,7 +48,6 @@ class DoorProtocol(asyncio.Protocol):
         "_task",
         "_transport",
         "connection_id",
-        "destination_port",
     )
 
     def __init__(self, listener: Listener, source: tuple[str, int], *, crowded: bool) -> None:
@@ -57,8 +60,9 @@ class DoorProtocol(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._recorded = False
         self._peer_finished = False
+        self._is_lost = False
+        self._error: Exception | None = None
         self.connection_id = secrets.token_hex(8)
-        self.destination_port = listener.port
         self._attempt = Attempt(listener.rules, source)
         if crowded:
             bound = listener.rules.limits.attempts_per_listener
@@ -80,10 +84,9 @@ class DoorProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if self._connection is not None and self._recorded:
-            self._connection.receive(data)
-            return
         if self._recorded:
+            if self._connection is not None:
+                self._connection.receive(data)
             return  # refused: it only gets to read our answer
         try:
             self._attempt.receive(data)
@@ -92,29 +95,28 @@ class DoorProtocol(asyncio.Protocol):
         self._follow()
 
     def eof_received(self) -> bool:
-        """The peer sent FIN."""
-        if self._connection is not None and self._recorded:
+        """The peer sent FIN; true keeps our half open for the answer."""
+        self._peer_finished = True
+        if self._connection is not None:
             self._connection.peer_finished()
-        elif self._recorded:
+            return True
+        if self._recorded:
             self.abort()
-        else:
-            self._peer_finished = True
-            self._attempt.end(Ending.FIN)
-            self._follow()
-        return self._attempt.code is None  # credentials are being judged: keep our half open for the answer
+            return False
+        self._end(Ending.FIN)
+        self._follow()
+        return not self._recorded  # its credentials are being judged
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed."""
+        """The socket is closed, or was gone before it could be used."""
         self._cancel_deadline()
-        if not self._recorded:
-            self._attempt.end(Ending.RESET if exc else Ending.FIN)
-            if self._attempt.code is not None:
-                self._record()
+        self._is_lost, self._error = True, exc
+        self._end(Ending.RESET if exc else Ending.FIN)
+        if self._attempt.code is not None and not self._recorded:
+            self._record()
         if self._connection is not None:
             self._connection.lost(exc)
-        self._attempt.release()
-        if self._task is None:
-            self._listener.forget(self)
+        self._forget_if_over()
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -128,24 +130,18 @@ class DoorProtocol(asyncio.Protocol):
 
     # What the listener calls
 
-    def never_made(self, _error: BaseException) -> None:
-        """The socket was accepted, but was gone before it could be used."""
-        self._attempt.end(Ending.RESET)
-        self._attempt.conclude(Code.CLOSED_BEFORE_CONNECT)
-        self._record()
-        self._attempt.release()
-        self._listener.forget(self)
-
     def shut_down(self) -> None:
         """The broker stops: an undecided attempt gets its record now."""
         if self._recorded:
             if self._connection is None:
                 self.abort()
             return
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None  # an authority that does not let go must not hold up the stop
+        if task is not None:
+            task.cancel()
         self._attempt.conclude(Code.SERVER_SHUTDOWN)
         self._finish()
+        self._forget_if_over()
 
     # Towards the verdict
 
@@ -160,7 +156,8 @@ class DoorProtocol(asyncio.Protocol):
         if self._task is None:
             self._cancel_deadline()
             self._task = self._listener.loop.create_task(self._judge_and_serve())
-        elif len(attempt.early) > self._listener.rules.limits.connect_max_bytes:
+            self._task.add_done_callback(self._task_done)
+        elif len(attempt.early) > _EARLY_MAX_BYTES:
             self._pause_reading()
 
     async def _judge_and_serve(self) -> None:
@@ -169,36 +166,37 @@ class DoorProtocol(asyncio.Protocol):
         connection = DoorConnection(
             self._attempt, self._transport, listener.rules, connection_id=self.connection_id, port=listener.port
         )
-        try:
-            judgement = await self._judge(connection)
-            self._attempt.conclude(judgement.code, judgement.reason)
-            if judgement.code is not Code.ADMITTED:
-                self._finish(judgement)
-                return
+        judgement = await self._judge(connection)
+        if self._recorded:
+            return  # the broker has stopped meanwhile
+        self._attempt.conclude(judgement.code, judgement.reason)
+        if judgement.code is Code.ADMITTED:
             await self._serve(connection, judgement)
-        finally:
-            self._task = None
-            if self._is_closing():
-                self._listener.forget(self)
+        else:
+            self._finish(judgement)
 
     async def _judge(self, connection: DoorConnection) -> Judgement:
         try:
-            return await self._listener.authority.judge(connection)
+            judgement = await self._listener.authority.judge(connection)
         except Exception:  # noqa: BLE001 - whatever stands behind the door, the door goes on
             _log.exception("the authority failed to judge a connection")
-            return Judgement(Code.AUTH_BACKEND_ERROR)
+        else:
+            if isinstance(judgement, Judgement):
+                return judgement
+            _log.error("the authority judged a connection with %s", type(judgement).__name__)
+        return Judgement(Code.AUTH_BACKEND_ERROR)
 
     async def _serve(self, connection: DoorConnection, judgement: Judgement) -> None:
         self._connection = connection
         connection.principal = judgement.principal
-        self._record(judgement)
+        session = report.SessionReport(self._record(judgement), time.monotonic_ns())
         self._attempt.release()
         self._listener.leave(self)
-        ended = report.SessionReport(self._attempt, self.connection_id, self._listener, time.monotonic_ns())
         self._resume_reading()
-        early, self._attempt.early = bytes(self._attempt.early), bytearray()
-        connection.admitted(early)
-        if self._peer_finished or self._is_closing():
+        connection.admitted(self._attempt)
+        if self._is_lost:
+            connection.lost(self._error)
+        elif self._peer_finished:
             connection.peer_finished()
         try:
             await self._listener.authority.serve(connection, judgement)
@@ -206,36 +204,63 @@ class DoorProtocol(asyncio.Protocol):
             _log.exception("the broker failed to serve a connection")
         finally:
             connection.close()
-            self._listener.emit(ended.disconnect_event(connection, datetime.now(UTC), time.monotonic_ns()))
+            self._listener.emit(session.disconnect_event(connection, datetime.now(UTC), time.monotonic_ns()))
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("the door failed on connection %s", self.connection_id, exc_info=error)
+            self.abort()
+        if self._task is not task:
+            return
+        self._task = None
+        if not self._recorded:  # what the authority waited for was cancelled, by somebody else than us
+            self._attempt.conclude(Code.AUTH_BACKEND_ERROR)
+            self._finish()
+        self._forget_if_over()
 
     def _finish(self, judgement: Judgement | None = None) -> None:
         self._cancel_deadline()
         self._record(judgement)
-        if self._transport is None or self._is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         self._attempt.say_goodbye()
         output = self._attempt.take_output()
         if not output:
             self.abort()
             return
+        self._transport.write(output)
+        self._deadline = self._listener.loop.call_later(self._listener.rules.limits.linger_timeout, self.abort)
+        if self._peer_finished:
+            self._transport.close()
+            return
         # FIN behind our answer, but keep on reading: closing with unread bytes would send RST,
         # which makes the device's stack throw our alert or CONNACK away (RFC 1122, 4.2.2.13).
-        self._transport.write(output)
         self._resume_reading()
-        linger = self._listener.rules.limits.linger_timeout
         with contextlib.suppress(OSError, RuntimeError):
             self._transport.write_eof()
-        self._deadline = self._listener.loop.call_later(linger, self.abort)
 
-    def _record(self, judgement: Judgement | None = None) -> None:
-        if self._recorded:
-            return
+    def _record(self, judgement: Judgement | None = None) -> ConnectEvent:
         self._recorded = True
-        duration = time.monotonic_ns() - self._accepted_at
-        event = report.connect_event(
-            self._attempt, self.connection_id, self._listener, duration, datetime.now(UTC), judgement
-        )
-        self._listener.emit_connect(event)
+        listener, duration, now = self._listener, time.monotonic_ns() - self._accepted_at, datetime.now(UTC)
+        try:
+            event = report.connect_event(self._attempt, self.connection_id, listener, duration, now, judgement)
+        except Exception:  # noqa: BLE001 - a record without its evidence is better than none
+            _log.exception("connection %s could not be recorded whole", self.connection_id)
+            event = report.bare_connect_event(self._attempt, self.connection_id, listener, duration, now)
+        listener.emit_connect(event)
+        return event
+
+    def _forget_if_over(self) -> None:
+        if self._is_lost and self._recorded and self._task is None:
+            self._attempt.release()
+            self._listener.forget(self)
+
+    def _end(self, ending: Ending) -> None:
+        try:
+            self._attempt.end(ending)
+        except Exception:  # noqa: BLE001 - as in data_received
+            self._own_fault()
 
     def _own_fault(self) -> None:
         _log.exception("the door failed on connection %s", self.connection_id)
@@ -246,7 +271,7 @@ class DoorProtocol(asyncio.Protocol):
 
     def _deadline_passed(self) -> None:
         self._deadline = None
-        self._attempt.end(Ending.TIMEOUT)
+        self._end(Ending.TIMEOUT)
         self._follow()
 
     def _cancel_deadline(self) -> None:
@@ -257,9 +282,6 @@ class DoorProtocol(asyncio.Protocol):
     def _send(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
-
-    def _is_closing(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
 
     def abort(self) -> None:
         """Cut the connection."""
