@@ -3,148 +3,37 @@ from __future__ import annotations
 import os
 import ssl
 import string
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa, x25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from doorlog.certificates import FINDINGS, Finding
-from doorlog.certificates.chain import (
-    ChainReport,
-    RevocationList,
-    inspect_chain,
-    inspect_client_ca,
-    inspect_crl,
-)
+from doorlog.certificates import FINDINGS
+from doorlog.certificates.chain import inspect_chain, inspect_client_ca
 from doorlog.certificates.facts import certificate_facts
-from doorlog.errors import CertificateError
-from support.pki import (
-    CLIENT,
-    SERVER,
-    Authority,
-    CertificateFiles,
-    Handshake,
-    Pki,
+from support.inspection import codes, inspect, only, rewritten, rsa_authority
+from support.pki import CLIENT, SERVER, Authority, Pki
+from support.pki_certificates import with_sha1
+from support.pki_tls import (
+    EXPIRED,
+    HOST_MISMATCH,
+    PURPOSE,
     client_context,
     handshake,
+    knock,
     server_context,
+    verify_code,
 )
 
-VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 CA = replace(SERVER, names=(), usage=None, is_authority=True)
-EXPIRED, NOT_YET_VALID, SELF_SIGNED, NO_ISSUER, REVOKED, HOST_MISMATCH, PURPOSE = 10, 9, 18, 20, 23, 62, 26
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(tmp_path_factory.mktemp("pki"))
-
-
-def inspect(pki: Pki, files: CertificateFiles, *, trusted: bool = True) -> ChainReport:
-    return inspect_chain(files.certfile, files.keyfile, cafile=pki.cafile if trusted else None, now=pki.now)
-
-
-def rewritten(pki: Pki, name: str, files: CertificateFiles, *pieces: bytes | x509.Certificate) -> CertificateFiles:
-    """The same leaf and key, with other certificates around them."""
-    return replace(files, certfile=pki.write(f"{name}.pem", *pieces))
-
-
-def codes(findings: Sequence[Finding]) -> list[str]:
-    return [found.code for found in findings]
-
-
-def only(findings: Sequence[Finding]) -> Finding:
-    assert len(findings) == 1, findings
-    return findings[0]
-
-
-def knock(pki: Pki, files: CertificateFiles, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Handshake:
-    """A device that trusts the root only connects to a broker that serves these files."""
-    return handshake(server_context(files), client_context(pki.cafile, version=version))
-
-
-def verify_code(error: ssl.SSLError | None) -> int:
-    assert isinstance(error, ssl.SSLCertVerificationError), error
-    return error.verify_code
-
-
-# the test certificates are what they say: real handshakes
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_good_chains_are_accepted(pki: Pki, version: ssl.TLSVersion) -> None:
-    for files in (pki.server(), pki.server_rsa()):
-        assert knock(pki, files, version).done
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(
-    ("make", "code", "alert"),
-    [
-        (Pki.server_expired, EXPIRED, "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
-        (Pki.server_not_yet_valid, NOT_YET_VALID, "SSLV3_ALERT_BAD_CERTIFICATE"),
-        (Pki.server_wrong_host, HOST_MISMATCH, "SSLV3_ALERT_BAD_CERTIFICATE"),
-        (Pki.server_incomplete, NO_ISSUER, "TLSV1_ALERT_UNKNOWN_CA"),
-        (Pki.server_self_signed, SELF_SIGNED, "TLSV1_ALERT_UNKNOWN_CA"),
-        (Pki.server_foreign, NO_ISSUER, "TLSV1_ALERT_UNKNOWN_CA"),
-    ],
-)
-def test_bad_server_certificates_are_refused_for_their_fault(
-    pki: Pki, version: ssl.TLSVersion, make: Callable[[Pki], CertificateFiles], code: int, alert: str
-) -> None:
-    end = knock(pki, make(pki), version)
-    assert verify_code(end.client_error) == code
-    assert end.server_error is not None
-    assert end.server_error.reason == alert
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(
-    ("make", "code", "alert"),
-    [
-        (Pki.client_expired, EXPIRED, "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
-        (Pki.client_not_yet_valid, NOT_YET_VALID, "SSLV3_ALERT_BAD_CERTIFICATE"),
-        (Pki.client_foreign, NO_ISSUER, "TLSV1_ALERT_UNKNOWN_CA"),
-        (Pki.client_self_signed, SELF_SIGNED, "TLSV1_ALERT_UNKNOWN_CA"),
-        (Pki.client_revoked, REVOKED, "SSLV3_ALERT_CERTIFICATE_REVOKED"),
-        (Pki.client_wrong_usage, PURPOSE, "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
-    ],
-)
-def test_bad_client_certificates_are_refused_for_their_fault(
-    pki: Pki, version: ssl.TLSVersion, make: Callable[[Pki, str], CertificateFiles], code: int, alert: str
-) -> None:
-    server = server_context(pki.server(), client_cafile=pki.cafile, crlfile=pki.crlfile)
-    end = handshake(server, client_context(pki.cafile, make(pki, "pump-17"), version=version))
-    assert verify_code(end.server_error) == code
-    assert end.client_error is not None
-    assert end.client_error.reason == alert
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_good_clients_are_accepted_and_known(pki: Pki, version: ssl.TLSVersion) -> None:
-    server = server_context(pki.server(), client_cafile=pki.cafile, crlfile=pki.crlfile)
-    for files in (pki.client("pump-17"), pki.client_named("pump-18", "urn:pump:18", "pump@example.org")):
-        end = handshake(server, client_context(pki.cafile, files, version=version))
-        assert end.done
-        assert end.server.getpeercert(binary_form=True) == files.der
-
-
-def test_a_client_that_trusts_another_root_refuses_us(pki: Pki) -> None:
-    end = handshake(server_context(pki.server()), client_context(pki.other_cafile))
-    assert verify_code(end.client_error) == NO_ISSUER
-
-
-def test_certificates_are_made_once(pki: Pki) -> None:
-    assert pki.client("a") is pki.client("a")
-    assert pki.client("a").der != pki.client("b").der
-    assert pki.client_revoked("a").serial_number != pki.client_revoked("b").serial_number
 
 
 # a chain that is as it should be
@@ -159,49 +48,10 @@ def test_a_good_chain_has_no_findings(pki: Pki, trusted: bool) -> None:
     assert [facts.subject_common_name for facts in report.chain] == ["localhost", "Example Server CA 1"]
 
 
-# files
-
-
-def test_a_file_that_is_not_there_is_an_error_with_its_path(pki: Pki, tmp_path: Path) -> None:
-    report = inspect_chain(tmp_path / "no.pem", tmp_path / "no.key", now=pki.now)
-    assert codes(report.findings) == ["file_unreadable", "file_unreadable"]
-    assert str(tmp_path / "no.pem") in report.findings[0].sentence
-    assert "No such file" in report.findings[0].sentence
-    assert (report.leaf, report.chain, report.ok) == (None, (), False)
-
-
-def test_der_is_not_pem(pki: Pki) -> None:
-    server = pki.server()
-    report = inspect(pki, rewritten(pki, "der", server, server.der))
+def test_what_can_not_be_read_is_not_judged(pki: Pki) -> None:
+    report = inspect(pki, rewritten(pki, "nothing", pki.server(), b"nothing"))
     assert codes(report.findings) == ["not_pem"]
-    assert "BEGIN CERTIFICATE" in report.findings[0].sentence
-    assert not report.ok
-
-
-@pytest.mark.parametrize("body", [b"AAAA", b"not base64!", b"A", b""])
-def test_a_block_that_is_no_certificate_is_an_error(pki: Pki, body: bytes) -> None:
-    server = pki.server()
-    block = b"-----BEGIN CERTIFICATE-----\n" + body + b"\n-----END CERTIFICATE-----\n"
-    report = inspect(pki, rewritten(pki, "broken", server, server.certificate, block))
-    assert report.findings[0] == Finding("error", "certificate_invalid", report.findings[0].sentence, index=1)
-    assert not report.ok
-
-
-def test_a_sloppy_certificate_is_served_with_a_warning(pki: Pki) -> None:
-    der = pki.server().der.replace(b"\x0c\x0dExample Pumps", b"\x13\x0dExample_Pumps")
-    files = rewritten(pki, "sloppy", pki.server(), ssl.DER_cert_to_PEM_cert(der).encode())
-    report = inspect(pki, files)
-    assert codes(report.findings) == ["certificate_malformed"]
-    assert report.ok
-    assert report.leaf is not None
-    assert report.leaf.subject_organization == "Example_Pumps"
-
-
-def test_text_and_a_key_around_the_certificates_do_no_harm(pki: Pki) -> None:
-    server = pki.server()
-    chain = server.certfile.read_bytes()
-    files = rewritten(pki, "combined", server, b"subject=CN\r\n", server.keyfile.read_bytes(), chain)
-    assert inspect(pki, files).findings == ()
+    assert (report.leaf, report.chain, report.ok) == (None, (), False)
 
 
 # the key
@@ -232,6 +82,12 @@ def test_an_encrypted_key_is_an_error_and_nobody_is_asked_for_a_password(pki: Pk
     path.chmod(0o600)
     found = only(inspect(pki, replace(server, keyfile=path)).findings)
     assert (found.severity, found.code) == ("error", "key_encrypted")
+
+
+def test_a_key_file_that_is_not_there_is_an_error_with_its_path(pki: Pki, tmp_path: Path) -> None:
+    found = only(inspect(pki, replace(pki.server(), keyfile=tmp_path / "no.key")).findings)
+    assert (found.severity, found.code) == ("error", "file_unreadable")
+    assert str(tmp_path / "no.key") in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -454,24 +310,6 @@ def test_sha1_is_weak_but_no_forgery(pki: Pki) -> None:
     assert "signature_mismatch" not in codes(findings)
 
 
-def rsa_authority(pki: Pki) -> Authority:
-    made = pki.issue("rsa-authority", replace(CA, common_name="Old RSA Root", rsa_bits=2048), None)
-    return Authority(made.certificate, made.key)
-
-
-def with_sha1(signed: x509.Certificate | x509.CertificateRevocationList, issuer: Authority) -> bytes:
-    """Make what no library makes any more: the same in PEM, with sha1WithRSAEncryption."""
-    assert isinstance(issuer.key, rsa.RSAPrivateKey)
-    if isinstance(signed, x509.Certificate):
-        tbs, label = signed.tbs_certificate_bytes, "CERTIFICATE"
-    else:
-        tbs, label = signed.tbs_certlist_bytes, "X509 CRL"
-    sha256, sha1 = bytes.fromhex("06092a864886f70d01010b"), bytes.fromhex("06092a864886f70d010105")
-    signature = issuer.key.sign(tbs.replace(sha256, sha1), padding.PKCS1v15(), hashes.SHA1())
-    der = signed.public_bytes(Encoding.DER).replace(sha256, sha1).replace(signed.signature, signature)
-    return ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", label).encode()
-
-
 def test_an_algorithm_that_nobody_knows_is_not_called_a_forgery(pki: Pki) -> None:
     server = pki.server()
     known, unknown = bytes.fromhex("06082a8648ce3d040302"), bytes.fromhex("06082a8648ce3d040309")
@@ -519,110 +357,6 @@ def test_an_expired_client_ca_refuses_every_device(pki: Pki) -> None:
     device = pki.issue("client-of-old", CLIENT, old)
     server = server_context(pki.server(), client_cafile=cafile)
     assert verify_code(handshake(server, client_context(pki.cafile, device)).server_error) == EXPIRED
-
-
-# revocation lists
-
-
-@pytest.fixture(scope="module")
-def flat(pki: Pki) -> Path:
-    """The file of both authorities above a device."""
-    return pki.write("crl-authorities.pem", pki.devices.certificate, pki.root.certificate)
-
-
-def knock_with_crl(pki: Pki, crlfile: Path) -> Handshake:
-    server = server_context(pki.server(), client_cafile=pki.cafile, crlfile=crlfile)
-    return handshake(server, client_context(pki.cafile, pki.client()))
-
-
-def test_good_revocation_lists_have_no_findings(pki: Pki, flat: Path) -> None:
-    assert inspect_crl(pki.crlfile, flat, pki.now) == ()
-    assert knock_with_crl(pki, pki.crlfile).done
-
-
-def test_an_expired_revocation_list_refuses_every_device(pki: Pki, flat: Path) -> None:
-    crlfile = pki.write("crl-expired.pem", pki.devices.crl(now=pki.now, days=-1))
-    found = only(inspect_crl(crlfile, flat, pki.now))
-    assert (found.severity, found.code, found.index) == ("warning", "crl_expired", 0)
-    assert not knock_with_crl(pki, crlfile).done
-
-
-def test_a_revocation_list_from_the_future_is_a_warning(pki: Pki, flat: Path) -> None:
-    crlfile = pki.write("crl-future.pem", pki.devices.crl(now=pki.now + timedelta(days=9)))
-    assert codes(inspect_crl(crlfile, flat, pki.now)) == ["crl_not_yet_valid"]
-    assert not knock_with_crl(pki, crlfile).done
-
-
-def test_a_revocation_list_by_somebody_else_is_a_warning(pki: Pki, flat: Path) -> None:
-    crlfile = pki.write("crl-foreign.pem", pki.other.crl(now=pki.now))
-    found = only(inspect_crl(crlfile, flat, pki.now))
-    assert (found.severity, found.code) == ("warning", "crl_issuer_unknown")
-    assert "Other Intermediate CA" in found.sentence
-    assert not knock_with_crl(pki, crlfile).done
-
-
-def test_a_forged_revocation_list_is_a_warning(pki: Pki, flat: Path) -> None:
-    crlfile = pki.write("crl-forged.pem", pki.devices.crl(now=pki.now, key=pki.other.key))
-    assert codes(inspect_crl(crlfile, flat, pki.now)) == ["crl_signature_mismatch"]
-    assert not knock_with_crl(pki, crlfile).done
-
-
-def test_a_revocation_list_by_a_key_that_can_not_sign_is_a_warning(pki: Pki) -> None:
-    key = x25519.X25519PrivateKey.generate().public_key()
-    builder = x509.CertificateBuilder().subject_name(pki.devices.certificate.subject).public_key(key)
-    builder = builder.issuer_name(pki.root.certificate.subject).serial_number(7)
-    builder = builder.not_valid_before(pki.now).not_valid_after(pki.now + timedelta(days=9))
-    cafile = pki.write("crl-x25519.pem", builder.sign(pki.root.key, hashes.SHA256()))
-    assert "crl_signature_mismatch" in codes(inspect_crl(pki.crlfile, cafile, pki.now))
-
-
-def test_a_revocation_list_with_sha1_is_not_called_a_forgery(pki: Pki) -> None:
-    issuer = rsa_authority(pki)
-    crl = x509.load_pem_x509_crl(issuer.crl(1, now=pki.now))
-    crlfile = pki.write("crl-sha1.pem", with_sha1(crl, issuer))
-    assert inspect_crl(crlfile, pki.write("crl-sha1-ca.pem", issuer.certificate), pki.now) == ()
-
-
-def test_an_authority_without_revocation_list_refuses_its_devices(pki: Pki, flat: Path) -> None:
-    crlfile = pki.write("crl-root-only.pem", pki.root.crl(now=pki.now))
-    found = only(inspect_crl(crlfile, flat, pki.now))
-    assert (found.severity, found.code) == ("warning", "crl_missing")
-    assert '"Example Device CA 1"' in found.sentence
-    assert not knock_with_crl(pki, crlfile).done
-
-
-def test_revocation_files_that_can_not_be_read_are_errors(pki: Pki, flat: Path, tmp_path: Path) -> None:
-    junk = pki.write("crl-junk.pem", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
-    for path, code in ((tmp_path / "no.pem", "file_unreadable"), (pki.cafile, "not_pem"), (junk, "crl_invalid")):
-        found = only(inspect_crl(path, flat, pki.now))
-        assert (found.severity, found.code) == ("error", code)
-        with pytest.raises(CertificateError) as refused:
-            RevocationList.load(path)
-        assert str(path) in str(refused.value)
-
-
-def test_a_revocation_list_of_a_future_version_is_an_error(pki: Pki, flat: Path) -> None:
-    der = x509.load_pem_x509_crl(pki.devices.crl(now=pki.now)).public_bytes(Encoding.DER)
-    pem = ssl.DER_cert_to_PEM_cert(der.replace(b"\x02\x01\x01", b"\x02\x01\x07", 1)).replace("CERTIFICATE", "X509 CRL")
-    assert codes(inspect_crl(pki.write("crl-version.pem", pem.encode()), flat, pki.now)) == ["crl_invalid"]
-
-
-def test_revoked_certificates_are_known_by_issuer_and_serial_number(pki: Pki) -> None:
-    revoked = RevocationList.load(pki.crlfile)
-    victim = certificate_facts(pki.client_revoked("stolen").der)
-    assert revoked.is_revoked(victim.issuer, victim.serial_number)
-    good = certificate_facts(pki.client().der)
-    assert not revoked.is_revoked(good.issuer, good.serial_number)
-    assert not revoked.is_revoked("CN=Another CA", victim.serial_number)
-    assert not revoked.is_revoked(victim.issuer, "no number")
-
-
-def test_several_lists_of_one_issuer_add_up(pki: Pki) -> None:
-    first = pki.write("crl-first.pem", pki.devices.crl(0xA1, now=pki.now), pki.devices.crl(0xA2, now=pki.now))
-    second = pki.write("crl-second.pem", pki.devices.crl(0xB1, now=pki.now))
-    revoked = RevocationList.load(first, second)
-    issuer = certificate_facts(pki.client().der).issuer
-    assert [revoked.is_revoked(issuer, serial) for serial in ("A1", "A2", "B1", "B2")] == [True, True, True, False]
 
 
 # the table

@@ -26,7 +26,8 @@ from doorlog.certificates.chain import inspect_chain
 from doorlog.certificates.development import DevelopmentPki, create_development_pki
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
 from doorlog.errors import CertificateError
-from support.pki import CertificateFiles, Pki, client_context, handshake, server_context
+from support.pki import CertificateFiles, Pki
+from support.pki_tls import client_context, handshake, server_context
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PRIVATE = ("ca.key", "intermediate.key", "server.key", "demo-device.key", "demo.password", "users.txt")

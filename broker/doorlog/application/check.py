@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from doorlog.certificates.chain import Finding as ChainFinding
-from doorlog.certificates.chain import inspect_chain, inspect_client_ca, inspect_crl
+from doorlog.certificates import Finding as ChainFinding
+from doorlog.certificates.chain import inspect_chain, inspect_client_ca
+from doorlog.certificates.revocation import inspect_crl
 from doorlog.door.tls_context import load_served_chain
 from doorlog.embedded.authority import check_plugins
 from doorlog.errors import DoorlogError

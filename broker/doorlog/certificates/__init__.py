@@ -1,7 +1,9 @@
 """Certificates: what is presented, what is served, and those that a laptop needs.
 
     facts           what one certificate says about itself, read from hostile bytes
-    chain           a self-check of the served chain, its key, the client authorities and revocation lists
+    pem             PEM files, read into certificates that know their neighbours
+    chain           a self-check of the served chain, its key and the client authorities
+    revocation      a self-check of revocation lists, and whether a certificate is on one
     development     a certificate authority, server chain, demo device and demo user of one's own
 
 Here stands what a self-check may find: each finding with its severity and its sentence.

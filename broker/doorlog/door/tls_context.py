@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from doorlog.certificates.chain import RevocationList
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
+from doorlog.certificates.revocation import RevocationList
 from doorlog.errors import CertificateError
 from doorlog.events.parts import HashPart, NamePart, TlsServerPart, X509Part
 from doorlog.settings.models import TlsSettings
