@@ -173,7 +173,7 @@ class DoorlogBroker(MessageExchange):
             present = not session.clean_session and not old.clean_session and not old.restored
             if present:
                 session.inherit(old)
-                self._table.hand_over(old, session)
+                self._table.hand_over(session)
             else:
                 self._forget(old)
         if not present:

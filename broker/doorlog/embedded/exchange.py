@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from amqtt.broker import Broker, RetainedApplicationMessage
 from amqtt.contexts import Action, BrokerConfig
@@ -55,7 +55,8 @@ class MessageExchange(Broker):
             [plugin for plugin in self.plugins_manager.plugins if isinstance(plugin, BaseTopicPlugin)]
         )
         self._on_refusal = on_refusal
-        self._table = SubscriptionTable(self._subscriptions)
+        # Nobody else fills it, so that its sessions are ours.
+        self._table = SubscriptionTable(cast("dict[str, list[tuple[BrokerSession, int]]]", self._subscriptions))
 
     def _is_registered(self, session: BrokerSession) -> bool:
         return self._sessions.get(session.client_id or "", (None,))[0] is session

@@ -7,8 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from amqtt.events import MQTTEvents
-from amqtt.mqtt.disconnect import DisconnectPacket
-from amqtt.mqtt.packet import PUBACK, PUBCOMP, PUBREC, UNSUBACK
+from amqtt.mqtt.packet import PUBACK, PUBCOMP, PUBREC, UNSUBACK, PacketIdVariableHeader
 from amqtt.mqtt.pingreq import PingReqPacket
 from amqtt.mqtt.pingresp import PingRespPacket
 from amqtt.mqtt.puback import PubackPacket
@@ -17,9 +16,9 @@ from amqtt.mqtt.publish import PublishPacket
 from amqtt.mqtt.pubrec import PubrecPacket
 from amqtt.mqtt.pubrel import PubrelPacket
 from amqtt.mqtt.suback import SubackPacket
-from amqtt.mqtt.subscribe import SubscribePacket
+from amqtt.mqtt.subscribe import SubscribePacket, SubscribePayload
 from amqtt.mqtt.unsuback import UnsubackPacket
-from amqtt.mqtt.unsubscribe import UnsubscribePacket
+from amqtt.mqtt.unsubscribe import UnsubscribePacket, UnubscribePayload
 from amqtt.session import IncomingApplicationMessage
 
 from doorlog.embedded.packets import (
@@ -145,18 +144,22 @@ class SessionHandler:
             case PubackPacket():
                 self.sender.acknowledged(packet.packet_id, 1)
             case PubrecPacket():
-                self.sender.received(packet)
+                self.sender.received(packet.packet_id)
             case PubrelPacket():
                 self._release(packet.packet_id)
             case PubcompPacket():
                 self.sender.acknowledged(packet.packet_id, 2)
             case PingReqPacket():
                 self.sender.send(PINGRESP_PACKET, PingRespPacket.build)
-            case SubscribePacket():
-                await self._subscribe(packet)
-            case UnsubscribePacket():
-                self._unsubscribe(packet)
-            case DisconnectPacket():
+            case SubscribePacket(
+                variable_header=PacketIdVariableHeader(packet_id=packet_id), payload=SubscribePayload(topics=topics)
+            ):
+                await self._subscribe(packet_id, topics)
+            case UnsubscribePacket(
+                variable_header=PacketIdVariableHeader(packet_id=packet_id), payload=UnubscribePayload(topics=filters)
+            ):
+                self._unsubscribe(packet_id, filters)
+            case _:  # DISCONNECT is the only one left
                 self.close(DisconnectCause.NORMAL)
 
     async def _publish(self, packet: PublishPacket) -> None:
@@ -185,19 +188,14 @@ class SessionHandler:
         self.session.inflight_in.pop(packet_id, None)
         self._send(PUBCOMP, packet_id, PubcompPacket)
 
-    async def _subscribe(self, packet: SubscribePacket) -> None:
-        if packet.variable_header is None or packet.payload is None:
-            return
-        packet_id, topics = packet.variable_header.packet_id, packet.payload.topics
+    async def _subscribe(self, packet_id: int, topics: list[tuple[str, int]]) -> None:
         codes = await self._exchange.subscribe(self.session, topics)
         self.sender.send(encode_suback(packet_id, codes), lambda: SubackPacket.build(packet_id, codes))
         await self._exchange.send_retained(self.session, topics, codes)
 
-    def _unsubscribe(self, packet: UnsubscribePacket) -> None:
-        if packet.variable_header is None or packet.payload is None:
-            return
-        self._exchange.unsubscribe(self.session, packet.payload.topics)
-        self._send(UNSUBACK, packet.variable_header.packet_id, UnsubackPacket)
+    def _unsubscribe(self, packet_id: int, filters: list[str]) -> None:
+        self._exchange.unsubscribe(self.session, filters)
+        self._send(UNSUBACK, packet_id, UnsubackPacket)
 
     def _send(
         self,

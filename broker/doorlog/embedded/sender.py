@@ -134,12 +134,11 @@ class Sender:
             del self._session.inflight_out[packet_id]
             self.pump()
 
-    def received(self, pubrec: PubrecPacket) -> None:
+    def received(self, packet_id: int) -> None:
         """Release a QoS 2 message that the client has stored (4.3.3), also one that nobody here remembers."""
-        packet_id = pubrec.packet_id
         message = self._session.inflight_out.get(packet_id)
         if message is not None and message.qos == 2:
-            message.pubrec_packet = pubrec
+            message.pubrec_packet = PubrecPacket.build(packet_id)
             message.data = b""  # never sent again: from now on it is PUBREL that is repeated
         self._send_pubrel(packet_id)
 

@@ -107,7 +107,7 @@ class BrokerSession(Session):
 
     Attributes:
         principal: Who was authenticated.
-        subscriptions: The granted QoS by topic filter.
+        subscriptions: Its place among the subscribers of each of its topic filters.
         live: What serves the client, None while it is not connected.
         successor: The session that has taken over this one's state.
         restored: Whether a plugin made it, so that nobody knows whose it was.

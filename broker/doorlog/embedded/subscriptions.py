@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from doorlog.embedded.session import BrokerSession
 from doorlog.embedded.topics import has_wildcard, is_reserved
 
 if TYPE_CHECKING:
-    from amqtt.session import Session
+    from doorlog.embedded.session import BrokerSession
 
 
 class _Level:
@@ -72,32 +71,34 @@ class SubscriptionTable:
     size during iteration".
 
     Args:
-        filters: Sessions and granted QoS by topic filter; shared with amqtt's broker.
+        filters: Sessions and granted QoS by topic filter; shared with amqtt's broker. Each session knows its
+            place in these lists: a fleet that reconnects at once must not search for itself.
     """
 
     __slots__ = ("_filters", "_wildcards")
 
-    def __init__(self, filters: dict[str, list[tuple[Session, int]]]) -> None:
+    def __init__(self, filters: dict[str, list[tuple[BrokerSession, int]]]) -> None:
         self._filters = filters
         self._wildcards = _Level()
 
     def add(self, session: BrokerSession, topic_filter: str, qos: int) -> None:
         """Subscribe, or replace the QoS of the same filter (MQTT 3.1.1, 3.8.4-3)."""
         entries = self._filters.setdefault(topic_filter, [])
-        if topic_filter in session.subscriptions:
-            entries[_position(entries, session)] = (session, qos)
-        else:
-            entries.append((session, qos))
-        session.subscriptions[topic_filter] = qos
+        place = session.subscriptions.setdefault(topic_filter, len(entries))
+        entries[place : place + 1] = [(session, qos)]
         if has_wildcard(topic_filter):
             self._wildcards.add(topic_filter)
 
     def remove(self, session: BrokerSession, topic_filter: str) -> bool:
         """Unsubscribe; whether there was such a subscription."""
-        if session.subscriptions.pop(topic_filter, None) is None:
+        place = session.subscriptions.pop(topic_filter, None)
+        if place is None:
             return False
         entries = self._filters[topic_filter]
-        del entries[_position(entries, session)]
+        last = entries.pop()
+        if place < len(entries):
+            entries[place] = last
+            last[0].subscriptions[topic_filter] = place
         if not entries:
             del self._filters[topic_filter]
             if has_wildcard(topic_filter):
@@ -109,11 +110,11 @@ class SubscriptionTable:
         for topic_filter in tuple(session.subscriptions):
             self.remove(session, topic_filter)
 
-    def hand_over(self, old: BrokerSession, new: BrokerSession) -> None:
-        """Let the subscriptions that ``new`` has inherited from ``old`` deliver to ``new``."""
-        for topic_filter, qos in new.subscriptions.items():
+    def hand_over(self, heir: BrokerSession) -> None:
+        """Let the subscriptions that a session has inherited deliver to it."""
+        for topic_filter, place in heir.subscriptions.items():
             entries = self._filters[topic_filter]
-            entries[_position(entries, old)] = (new, qos)
+            entries[place] = (heir, entries[place][1])
 
     def clear(self) -> None:
         """Drop everything."""
@@ -133,11 +134,6 @@ class SubscriptionTable:
 
     def _collect(self, topic_filter: str, found: dict[str | None, tuple[BrokerSession, int]]) -> None:
         for session, qos in self._filters.get(topic_filter, ()):
-            if isinstance(session, BrokerSession):
-                known = found.get(session.client_id)
-                if known is None or known[1] < qos:
-                    found[session.client_id] = (session, qos)
-
-
-def _position(entries: list[tuple[Session, int]], session: BrokerSession) -> int:
-    return next(index for index, (subscriber, _) in enumerate(entries) if subscriber is session)
+            known = found.get(session.client_id)
+            if known is None or known[1] < qos:
+                found[session.client_id] = (session, qos)
