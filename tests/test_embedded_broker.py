@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import time
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -95,6 +97,20 @@ async def test_resumed_session_is_what_its_own_connection_said(broker: DoorlogBr
     session, _ = await serve(broker, second)
     assert second.sent == b"\x20\x02\x01\x00"
     assert (session.remote_address, session.clean_session, session.will_retain) == ("198.51.100.1", False, None)
+
+
+async def test_ended_connection_is_freed_at_once(broker: DoorlogBroker) -> None:
+    connection = connected()
+    connection.reader.feed_data(packet(0xE0, b""))
+    gc.disable()
+    try:
+        session, serving = await serve(broker, connection)
+        freed = weakref.ref(session)
+        del session
+        await serving
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 async def test_cancelled_connection_leaves_nothing(broker: DoorlogBroker) -> None:

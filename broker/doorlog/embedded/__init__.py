@@ -17,5 +17,5 @@ Read in this order:
     exchange        amqtt's Broker: messages, subscriptions, permissions
     broker          amqtt's Broker: connections, sessions, start and stop
     adapters        the same connections for a stock amqtt broker
-    session_attributes, credentials, authority    what the door asks of all this
+    session_attributes, credentials, plugin_options, authority, stock    how the door asks it to judge and serve
 """

@@ -81,6 +81,7 @@ class Sender:
     def stop(self) -> None:
         """Send nothing more."""
         self._stopped = True
+        self._on_overload = _nobody_cares  # else sender and handler would keep each other until the next collection
         if self._draining is not None:
             self._draining.cancel()
 
@@ -201,3 +202,7 @@ class Sender:
             return  # the connection is lost, its reader ends
         self._draining = None
         self.pump()
+
+
+def _nobody_cares() -> None:
+    """Stand in for the handler, which has closed."""
