@@ -7,38 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from doorlog.door.classify import Ending, TlsEvidence, classify_tls
+from doorlog.door.classify import Ending, TlsEvidence, classify_connect, classify_tls
 from doorlog.door.connect_packet import Connect, ConnectDecoder, connack_for
 from doorlog.door.layers import Layers
-from doorlog.door.limits import AttemptLimits, source_key
+from doorlog.door.limits import AttemptLimits, is_within, source_key
 from doorlog.door.proxy_header import ProxyHeader, ProxyHeaderDecoder
-from doorlog.door.tls_engine import ChainPolicy, TlsEngine, TlsState
+from doorlog.door.tls_engine import ChainPolicy, TlsEngine
+from doorlog.door.tls_witness import TlsState
 from doorlog.door.websocket_layer import WebSocketLayer
 from doorlog.errors import (
-    ClientIdRejected,
     ConnectError,
     ConnectFacts,
-    ConnectTooLarge,
-    MalformedConnect,
-    NotMqtt,
     ProxyHeaderError,
     ProxyHeaderMissing,
-    UnsupportedProtocolVersion,
     WebSocketRejected,
 )
 from doorlog.events.codes import STAGE_OF, Code, Stage
-from doorlog.settings.models import LimitsSettings, ListenerSettings, Network
+from doorlog.settings.models import LimitsSettings, ListenerSettings
 
 _HELLO_MAX_BYTES = 65_536
-_CODE_OF_CONNECT_ERROR: dict[type[ConnectError], Code] = {
-    NotMqtt: Code.NOT_MQTT,
-    MalformedConnect: Code.MALFORMED_CONNECT,
-    ConnectTooLarge: Code.CONNECT_TOO_LARGE,
-    UnsupportedProtocolVersion: Code.UNSUPPORTED_PROTOCOL_VERSION,
-    ClientIdRejected: Code.CLIENT_ID_REJECTED,
-}
+_BESIDE_A_PACKET = 65_536
 # MQTT 3.1.1, 3.2.2.3. Both wrong passwords and unknown users get 4, so that user names can not be found out.
 CONNACK_OF = {
     Code.ADMITTED: 0,
@@ -185,7 +174,7 @@ class Attempt:
         settings = self._rules.settings
         if settings.proxy_protocol == "required":
             self.phase = Stage.PROXY
-            if not _within(self.source[0], settings.proxy_networks):
+            if not is_within(self.source[0], settings.proxy_networks):
                 self.conclude(Code.PROXY_UNTRUSTED_SOURCE)
                 return
             self._receive = self._receive_proxy
@@ -193,7 +182,7 @@ class Attempt:
             self._admit_source()
 
     def _admit_source(self) -> None:
-        if _within(self.source[0], self._rules.settings.blocked_networks):
+        if is_within(self.source[0], self._rules.settings.blocked_networks):
             self.conclude(Code.SOURCE_BLOCKED)
             return
         self._counted_source = source_key(self.source[0])
@@ -239,16 +228,21 @@ class Attempt:
         self._follow_tls()
         if plaintext and self.code is None:
             self._receive_connect(plaintext)
-        if self.layers.closed and self.code is None:
-            self.end(Ending.FIN)
+        if self.code is None and self.phase is not Stage.CREDENTIALS:
+            if self.layers.fault is not None:
+                self.conclude(Code.WEBSOCKET_REJECTED, self.layers.fault)
+            elif self.layers.closed:
+                self.end(Ending.FIN)
 
     def _build_layers(self) -> Layers:
         settings, limits = self._rules.settings, self._rules.limits
         policy = self._rules.chain_policy
-        return Layers(
-            tls=TlsEngine(policy) if policy else None,
-            websocket=WebSocketLayer(settings.origins, limits.packet_max_bytes) if settings.websocket else None,
-        )
+        websocket = None
+        if settings.websocket:
+            # A frame may hold more than one packet.
+            sizes = limits.packet_max_bytes + _BESIDE_A_PACKET, limits.connect_max_bytes + _BESIDE_A_PACKET
+            websocket = WebSocketLayer(settings.origins, *sizes)
+        return Layers(tls=TlsEngine(policy) if policy else None, websocket=websocket)
 
     def _follow_tls(self) -> None:
         tls = self.tls
@@ -285,7 +279,7 @@ class Attempt:
             connect = self._connect_decoder.receive(data)
         except ConnectError as error:
             self.connect_facts = error.connect
-            self.conclude(_CODE_OF_CONNECT_ERROR[type(error)], str(error))
+            self.conclude(classify_connect(error), str(error))
             return
         if connect is None:
             return
@@ -299,11 +293,3 @@ class Attempt:
         if self.layers is not None:
             self.layers.send(packet)
             self.output += self.layers.take_output()
-
-
-def _within(ip: str, networks: tuple[Network, ...]) -> bool:
-    if not networks:
-        return False
-    address = ip_address(ip.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)

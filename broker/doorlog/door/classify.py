@@ -1,4 +1,4 @@
-"""From the evidence of a TLS connection that ended to the code that says why: one table, no I/O.
+"""From the evidence of an attempt that came to nothing to the code that says why: tables, no I/O.
 
 Reasons are OpenSSL's mnemonics (``SSLError.reason``) and X.509 verification results (``verify_code``), never
 texts. Alerts are those of RFC 8446, 6, with their direction: received means that the device refused us.
@@ -12,6 +12,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from doorlog.door.client_hello import ClientHello
+from doorlog.errors import (
+    ClientIdRejected,
+    ConnectError,
+    ConnectTooLarge,
+    MalformedConnect,
+    NotMqtt,
+    UnsupportedProtocolVersion,
+)
 from doorlog.events.codes import Code
 
 
@@ -39,7 +47,7 @@ class TlsEvidence:
         verify_code: The X.509 verification result behind it.
         alpn_mismatch: Whether no application protocol was shared.
         ending: How the peer went away, None if we ended it.
-        server_key: The type of our key, ``EC`` or ``RSA``.
+        server_key: The type of our key, ``ECDSA`` or ``RSA``.
     """
 
     first_bytes: bytes = b""
@@ -53,11 +61,12 @@ class TlsEvidence:
     verify_code: int | None = None
     alpn_mismatch: bool = False
     ending: Ending | None = None
-    server_key: str = "EC"
+    server_key: str = "ECDSA"
 
 
 _HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PRI) ")
 _MQTT_CONNECT = re.compile(rb"\x10[\x80-\xff]{0,3}[\x00-\x7f](?:\x00\x04MQTT|\x00\x06MQIsdp)")
+_CUT_SHORT = re.compile(rb"\x10.{0,11}|[A-Z]{1,7}", re.DOTALL)  # may still become one of these two
 
 _CODE_OF_ALERT = {
     42: Code.SERVER_CERTIFICATE_BAD,
@@ -110,13 +119,20 @@ _CODE_OF_REASON = {
 # What a TLS 1.2 ClientHello must share with us beyond cipher suites; OpenSSL says NO_SHARED_CIPHER for all three.
 _OUR_GROUPS = frozenset({23, 24, 25, 29, 30})  # secp256r1, secp384r1, secp521r1, x25519, x448
 _SIGNATURES_OF_KEY = {
-    "EC": frozenset({0x0203, 0x0403, 0x0503, 0x0603}),
+    "ECDSA": frozenset({0x0203, 0x0403, 0x0503, 0x0603}),
     "RSA": frozenset({0x0201, 0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806}),
 }
 _ENDINGS_AFTER_CERTIFICATE = {
     Ending.FIN: Code.CLOSED_AFTER_SERVER_CERTIFICATE,
     Ending.RESET: Code.RESET_AFTER_SERVER_CERTIFICATE,
     Ending.TIMEOUT: Code.TIMEOUT_AFTER_SERVER_CERTIFICATE,
+}
+_CODE_OF_CONNECT_ERROR: dict[type[ConnectError], Code] = {
+    NotMqtt: Code.NOT_MQTT,
+    MalformedConnect: Code.MALFORMED_CONNECT,
+    ConnectTooLarge: Code.CONNECT_TOO_LARGE,
+    UnsupportedProtocolVersion: Code.UNSUPPORTED_PROTOCOL_VERSION,
+    ClientIdRejected: Code.CLIENT_ID_REJECTED,
 }
 
 
@@ -136,6 +152,11 @@ def classify_tls(evidence: TlsEvidence) -> Code:
     return Code.HANDSHAKE_FAILED
 
 
+def classify_connect(error: ConnectError) -> Code:
+    """Say why a first packet can not be served."""
+    return _CODE_OF_CONNECT_ERROR[type(error)]
+
+
 def classify_plaintext(first_bytes: bytes) -> Code:
     """Say what a peer speaks that does not speak TLS on a TLS port."""
     if _MQTT_CONNECT.match(first_bytes):
@@ -143,6 +164,11 @@ def classify_plaintext(first_bytes: bytes) -> Code:
     if _HTTP.match(first_bytes):
         return Code.PLAINTEXT_HTTP
     return Code.NOT_TLS
+
+
+def is_cut_short(first_bytes: bytes) -> bool:
+    """Whether the next bytes may tell what is spoken: some devices send the first byte of a CONNECT on its own."""
+    return _CUT_SHORT.fullmatch(first_bytes) is not None and classify_plaintext(first_bytes) is Code.NOT_TLS
 
 
 def _speaks_no_tls(evidence: TlsEvidence) -> Code | None:

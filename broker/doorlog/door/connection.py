@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from doorlog.door.connect_packet import Connect
 from doorlog.door.layers import Layers
 from doorlog.door.packet_stream import PacketStream
-from doorlog.errors import PacketError, PacketTooLarge, WebSocketRejected
+from doorlog.errors import PacketError, PacketTooLarge
 from doorlog.events.codes import DisconnectCause
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_FACTOR = 1.5  # MQTT 3.1.1, 3.1.2-24
 _READER_LIMIT = 65_536
+_UNREAD_MAX_BYTES = 65_536
 _CLOSE_TIMEOUT = 5.0  # seconds that the last bytes, or the answers to them, may take
 
 
@@ -45,6 +46,7 @@ class DoorConnection:
         "_packets",
         "_timer",
         "_transport",
+        "_unread",
         "_writable",
         "bytes_received",
         "bytes_sent",
@@ -73,6 +75,7 @@ class DoorConnection:
         self._writable: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # keep-alive, then the end of what is left to do
         self._finished = False
+        self._unread = 0  # bytes that TLS and WebSocket answered by themselves while the device does not read
         self.connection_id = connection_id
         self.connect: Connect = attempt.connect
         self.connect_packet = attempt.connect_packet
@@ -101,6 +104,7 @@ class DoorConnection:
         """Begin the session: take what came behind CONNECT, and watch the keep-alive."""
         self.bytes_received, self.bytes_sent = attempt.bytes_received, attempt.bytes_sent
         early, attempt.early = bytes(attempt.early), bytearray()
+        self._layers.trust()
         self.heard_at = self._loop.time()
         if self.connect.keep_alive:
             self._watch()
@@ -113,15 +117,16 @@ class DoorConnection:
         self.bytes_received += len(data)
         if self.cause is not None or self._finished:
             return
-        try:
-            plaintext = self._layers.receive(data)
-        except WebSocketRejected:
-            self.close(DisconnectCause.PROTOCOL_ERROR)
-            return
+        sent_before = self.bytes_sent
+        plaintext = self._layers.receive(data)
         self._flush()
         if plaintext:
             self._feed(plaintext)
         self._follow_layers()
+        if self._writable is not None:
+            self._unread += self.bytes_sent - sent_before
+            if self._unread > _UNREAD_MAX_BYTES:
+                self.close(DisconnectCause.CLOSED_BY_BROKER)
 
     def write(self, data: bytes) -> None:
         """Send MQTT bytes."""
@@ -162,6 +167,7 @@ class DoorConnection:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        self._unread = 0
 
     def lost(self, error: Exception | None) -> None:
         """The socket is closed."""
@@ -181,6 +187,8 @@ class DoorConnection:
     def _follow_layers(self) -> None:
         if self._layers.failed:
             self.close(DisconnectCause.TLS_ERROR)
+        elif self._layers.fault is not None:
+            self.close(DisconnectCause.PROTOCOL_ERROR)
         elif self._layers.closed:
             self.peer_finished()
 

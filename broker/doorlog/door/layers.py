@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from doorlog.door.tls_engine import TlsEngine, TlsState
+from doorlog.door.tls_engine import TlsEngine
+from doorlog.door.tls_witness import TlsState
 from doorlog.door.websocket_layer import WebSocketLayer
 
 
@@ -30,6 +31,16 @@ class Layers:
     def failed(self) -> bool:
         """Whether TLS broke."""
         return self.tls is not None and self.tls.state is TlsState.FAILED
+
+    @property
+    def fault(self) -> str | None:
+        """What broke the WebSocket, one plain sentence."""
+        return self.websocket.fault if self.websocket else None
+
+    def trust(self) -> None:
+        """Take messages of the full size from now on: the device is admitted."""
+        if self.websocket is not None:
+            self.websocket.trust()
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the socket.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
 @lru_cache(maxsize=4096)
@@ -22,6 +22,15 @@ def source_key(ip: str) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ip_network((int(address) >> 64 << 64, 64)))
+
+
+def is_within(ip: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address lies in one of the networks; an IPv4-mapped one counts as IPv4."""
+    if not networks:
+        return False
+    address = ip_address(ip.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return any((mapped or address) in network for network in networks)
 
 
 class AttemptLimits:

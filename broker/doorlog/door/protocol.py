@@ -122,11 +122,15 @@ class DoorProtocol(asyncio.Protocol):
         """The transport's buffer is full."""
         if self._connection is not None:
             self._connection.pause_writing()
+        elif not self._recorded:
+            self._pause_reading()  # a stranger who asks TLS or WebSocket on and on, and does not read the answers
 
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         if self._connection is not None:
             self._connection.resume_writing()
+        elif len(self._attempt.early) <= _EARLY_MAX_BYTES:
+            self._resume_reading()
 
     # What the listener calls
 
@@ -150,7 +154,9 @@ class DoorProtocol(asyncio.Protocol):
         if attempt.code is not None:
             self._finish()
             return
-        self._send(attempt.take_output())
+        output = attempt.take_output()
+        if output and self._transport is not None:
+            self._transport.write(output)
         if attempt.connect is None:
             return
         if self._task is None:
@@ -278,10 +284,6 @@ class DoorProtocol(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _send(self, data: bytes) -> None:
-        if data and self._transport is not None:
-            self._transport.write(data)
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -7,8 +7,8 @@ from functools import lru_cache
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
 from doorlog.door.client_hello import GREASE
 from doorlog.door.tls_context import x509_part
-from doorlog.door.tls_engine import TlsEngine
 from doorlog.door.tls_names import alert_name, cipher_suite_name, version_name
+from doorlog.door.tls_witness import TlsWitness
 from doorlog.errors import CertificateError
 from doorlog.events.parts import AlertPart, HashPart, TlsClientPart, TlsPart
 from doorlog.text import safe_text
@@ -18,7 +18,7 @@ _CERTIFICATE_UNKNOWN = 46
 _MISSING_CERTIFICATE = {0x0304: 116}  # certificate_required (RFC 8446, 6.2); handshake_failure before
 
 
-def tls_part(tls: TlsEngine) -> TlsPart:
+def tls_part(tls: TlsWitness) -> TlsPart:
     """Shape the evidence of a TLS connection as ECS ``tls``."""
     version = tls.version
     return TlsPart(
@@ -34,7 +34,7 @@ def tls_part(tls: TlsEngine) -> TlsPart:
     )
 
 
-def _alert_part(tls: TlsEngine) -> AlertPart | None:
+def _alert_part(tls: TlsWitness) -> AlertPart | None:
     received = tls.received_alert
     if received is not None:
         return AlertPart(code=received, description=alert_name(received), direction="received")
@@ -42,7 +42,7 @@ def _alert_part(tls: TlsEngine) -> AlertPart | None:
     return AlertPart(code=sent, description=alert_name(sent), direction="sent") if sent is not None else None
 
 
-def _alert_we_must_have_sent(tls: TlsEngine) -> int | None:
+def _alert_we_must_have_sent(tls: TlsWitness) -> int | None:
     # TLS 1.3 encrypts our alert; OpenSSL derives it from the verification result, and so do we.
     error = tls.error
     if error is None:
@@ -55,7 +55,7 @@ def _alert_we_must_have_sent(tls: TlsEngine) -> int | None:
     return None
 
 
-def _client_part(tls: TlsEngine) -> TlsClientPart | None:
+def _client_part(tls: TlsWitness) -> TlsClientPart | None:
     hello, certificate = tls.hello, _presented(tls)
     if hello is None and certificate is None:
         return None
@@ -84,7 +84,7 @@ def _offered(
     )
 
 
-def _presented(tls: TlsEngine) -> CertificateFacts | None:
+def _presented(tls: TlsWitness) -> CertificateFacts | None:
     if tls.chain is None or not tls.chain.asks_for_certificate:
         return None
     presented = tls.presented_certificates
