@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Authority
 from doorlog.door.protocol import DoorProtocol
+from doorlog.door.transport import SocketTransport
 from doorlog.errors import AddressError
 from doorlog.events.records import ConnectEvent, Event
 
@@ -53,7 +54,6 @@ class Listener:
         self._sockets: Sequence[socket.socket] = ()
         self._protocols: set[DoorProtocol] = set()
         self._undecided: set[DoorProtocol] = set()
-        self._setups: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.loop = asyncio.get_running_loop()
@@ -84,8 +84,6 @@ class Listener:
     async def shut_down(self) -> None:
         """Give every undecided attempt its record, and wait until all connections are gone."""
         self.stop_accepting()
-        while self._setups:
-            await asyncio.wait(self._setups)
         for protocol in tuple(self._protocols):
             protocol.shut_down()
         await self._empty.wait()
@@ -132,13 +130,8 @@ class Listener:
         self._protocols.add(protocol)
         self._undecided.add(protocol)
         self._empty.clear()
-        setup = self.loop.create_task(self._set_up(accepted, protocol))
-        self._setups.add(setup)
-        setup.add_done_callback(self._setups.discard)
-
-    async def _set_up(self, accepted: socket.socket, protocol: DoorProtocol) -> None:
         try:
-            await self.loop.connect_accepted_socket(lambda: protocol, accepted)
+            SocketTransport(self.loop, accepted, protocol).begin()
         except Exception as error:  # noqa: BLE001 - whatever it is: an accepted socket gets its record
             accepted.close()
             protocol.connection_lost(error)
