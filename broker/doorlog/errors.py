@@ -32,7 +32,16 @@ class DoorlogError(Exception):
 
 
 class SettingsError(DoorlogError):
-    """A setting is wrong. ``str()`` is ready for an operator: the place, the fault, the remedy."""
+    """A setting is wrong. ``str()`` is ready for an operator: the place, the fault, the remedy.
+
+    Attributes:
+        faults: each place in a configuration file, and what is wrong there; empty where the error is about
+            something else.
+    """
+
+    def __init__(self, sentence: str, faults: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(sentence)
+        self.faults = faults
 
 
 class CertificateError(DoorlogError):

@@ -6,14 +6,32 @@ Each attribute's docstring is what the configuration reference prints.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _BIND = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>[0-9]{1,5})")
-Network = IPv4Network | IPv6Network
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    """Read a network, so that one sentence says what is wrong instead of one for each kind of network."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('expected a network, as in "10.0.0.0/24" or "2001:db8::/32"')  # noqa: TRY004 - pydantic's way
+    try:
+        wide = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f'expected a network, as in "10.0.0.0/24" or "2001:db8::/32" (it is {value!r})') from None
+    address = ip_address(value.partition("/")[0])
+    if address != wide.network_address:
+        raise ValueError(f'{value} is an address in a network: write "{wide}" for all of it, or "{address}" for one')
+    return wide
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class Setting(BaseModel):
@@ -43,6 +61,11 @@ class TlsSettings(Setting):
     """TLS 1.2 cipher suites in OpenSSL's notation; TLS 1.3 has only safe ones."""
     alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
     """Application protocols (RFC 7301): when set, a device that offers ALPN must offer one of them."""
+
+    @field_validator("minimum_version", "maximum_version", mode="before")
+    @classmethod
+    def _version_without_quotes(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, float) else value  # YAML reads 1.2 as a number
 
     @model_validator(mode="after")
     def _consistent(self) -> TlsSettings:
@@ -75,10 +98,10 @@ class ListenerSettings(Setting):
     blocked_networks: tuple[Network, ...] = ()
     """Sources that are turned away at accept, with a record."""
 
-    @field_validator("bind")
+    @field_validator("bind", mode="before")
     @classmethod
-    def _bind_has_address_and_port(cls, value: str) -> str:
-        match = _BIND.fullmatch(value)
+    def _bind_has_address_and_port(cls, value: Any) -> Any:
+        match = _BIND.fullmatch(value) if isinstance(value, str) else None
         if match is None or int(match["port"]) > 65535:
             raise ValueError('expected "address:port", as in "127.0.0.1:8883" or "[::1]:8883"')
         return value

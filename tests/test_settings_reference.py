@@ -1,0 +1,106 @@
+"""The configuration reference is made from the models, and holds all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from doorlog.settings.load import parse_settings
+from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings
+from doorlog.settings.reference import GROUPS, PLUGINS, page
+
+PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+
+
+def section(title: str) -> list[str]:
+    """Return the lines below a heading, up to the next one."""
+    lines = page().splitlines()
+    start = next(index for index, line in enumerate(lines) if line.strip("# ") == title and line.startswith("#"))
+    below = lines[start + 1 :]
+    return below[: next((index for index, line in enumerate(below) if line.startswith("#")), len(below))]
+
+
+def row(title: str, key: str) -> list[str]:
+    (found,) = [line for line in section(title) if line.startswith(f"| `{key}` |")]
+    return [cell.strip() for cell in found.strip("|").split(" | ")]
+
+
+def test_the_page_in_docs_is_the_one_made_from_the_models() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "doorlog.settings.reference"], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert printed == page()
+    assert PAGE.read_text(encoding="utf-8") == printed, "python -m doorlog.settings.reference > docs/configuration.md"
+
+
+@pytest.mark.parametrize(("place", "group"), GROUPS)
+def test_every_key_has_a_row_that_says_what_it_does(place: str, group: type[Setting]) -> None:
+    for key, field in group.model_fields.items():
+        assert row(place, key)[-1] == (field.description or "").replace("``", "`")
+
+
+def test_every_group_has_a_section() -> None:
+    undocumented = {Setting, DoorSettings, Settings} | {group for _place, group in GROUPS}
+    found = list(Setting.__subclasses__())
+    for model in found:
+        found += model.__subclasses__()
+
+    assert set(found) <= undocumented
+    for key in Settings.model_fields:
+        assert row("The file", key)
+
+
+@pytest.mark.parametrize("path", PLUGINS)
+def test_every_option_of_our_plugins_has_a_row(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    for option in fields(getattr(import_module(module), name).Config):
+        assert row(name, option.name)[-1].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("title", "key", "value", "default"),
+    [
+        ("listeners.NAME", "bind", "text", "required"),
+        ("listeners.NAME", "tls", "[listeners.NAME.tls](#listenersnametls)", "none"),
+        ("listeners.NAME", "proxy_networks", "list of networks", "none"),
+        ("listeners.NAME.tls", "crlfile", "path", "none"),
+        ("listeners.NAME.tls", "minimum_version", "`1.2`, `1.3`", "`'1.2'`"),
+        ("limits", "attempt_timeout", "number, more than 0, at most 300", "`10.0`"),
+        ("limits", "connect_max_bytes", "whole number, at least 64, at most 268,435,455", "`65536`"),
+        ("broker", "session_expiry", "whole number, at least 1", "none"),
+        ("service", "instance_id", "text, at most 128 characters", "none"),
+        ("auth", "plugins", "keys below it", "none"),
+        ("log", "stdout", "`true` or `false`", "`false`"),
+        ("PasswordFilePlugin", "password_file", "path", "required"),
+        ("ClientCertificatePlugin", "must_match", "`client_id`, `user_name`, `either`, `none`", "`none`"),
+        ("TopicAclPlugin", "rules", "keys below it", None),
+    ],
+)
+def test_a_row_says_what_may_be_written_and_what_holds_without_it(
+    title: str, key: str, value: str, default: str | None
+) -> None:
+    _key, shown_value, shown_default, _meaning = row(title, key)
+
+    assert shown_value == value
+    assert shown_default == default or default is None
+
+
+def test_groups_of_one_kind_are_told_apart() -> None:
+    assert section("auth") != section("acl")
+    assert [group for _place, group in GROUPS].count(PluginSettings) == 2
+
+
+def test_the_example_is_a_configuration() -> None:
+    example = page().partition("```yaml\n")[2].partition("```")[0]
+
+    settings = parse_settings(example, Path("doorlog.yaml"))
+
+    assert set(yaml.safe_load(example)) <= set(Settings.model_fields)
+    assert list(settings.listeners) == ["tls", "lb", "wss"]
