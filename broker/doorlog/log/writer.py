@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
+from time import sleep
 from typing import TYPE_CHECKING, Final, Self
 
 from doorlog.errors import DoorlogError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_BATCH: Final = 32
 """Events between two writes. A write lets the event loop have the interpreter, so this bounds how long it waits."""
+
+GATHER_SECONDS: Final = 0.01
+"""How long the first event of a batch waits for others: waking the thread for each costs more than writing it."""
 
 
 class Log:
@@ -116,6 +120,8 @@ class Log:
         """Wait for events; return some of them in order, and whether more can follow."""
         events: list[Event] = []
         event = self._queue.get()
+        if event is not None and self._queue.empty():
+            sleep(GATHER_SECONDS)
         while event is not None:
             events.append(event)
             if len(events) == MAX_BATCH:
