@@ -6,15 +6,18 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Judgement
 from doorlog.door.connection import DoorConnection
 from doorlog.door.door import Door
-from doorlog.door.tls_context import load_served_chain
+from doorlog.door.limits import AttemptLimits
+from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.events.codes import Action, Code, DisconnectCause
 from doorlog.events.records import ConnectEvent, DisconnectEvent, Event
-from doorlog.settings.models import LimitsSettings, ListenerSettings
+from doorlog.settings.models import LimitsSettings, ListenerSettings, TlsSettings
 from support.clients.base import Target
 
 FREE = "127.0.0.1:0"
@@ -98,6 +101,20 @@ class OpenDoor:
 
     def count(self, action: Action) -> int:
         return sum(event.event.action is action for event in self.events)
+
+
+def listener_rules(
+    listener: Mapping[str, Any] | None = None, *, chain: ServedChain | None = None, **limits: Any
+) -> ListenerRules:
+    """Return what an attempt must know of a listener, which has these settings and serves this chain."""
+    settings = ListenerSettings.model_validate({"bind": FREE, **(listener or {})})
+    if chain is not None:
+        nowhere = Path("unused.pem")
+        settings = settings.model_copy(update={"tls": TlsSettings(certfile=nowhere, keyfile=nowhere)})
+    sizes = LimitsSettings(**limits)
+    counts = AttemptLimits(sizes.attempts_per_listener, sizes.attempts_per_source)
+    policy = (lambda _hello: chain) if chain is not None else None
+    return ListenerRules(name="test", settings=settings, limits=sizes, counts=counts, chain_policy=policy)
 
 
 async def until(reached: Callable[[], bool], timeout_s: float = 5) -> None:

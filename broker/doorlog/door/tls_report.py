@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
-from doorlog.door.client_hello import GREASE
+from doorlog.door.client_hello import GREASE, ClientHello
 from doorlog.door.tls_context import x509_part
 from doorlog.door.tls_names import alert_name, cipher_suite_name, version_name
 from doorlog.door.tls_witness import TlsWitness
@@ -15,6 +15,8 @@ from doorlog.text import safe_text
 
 _ALERTS_OF_VERIFICATION = {9: 42, 10: 45, 23: 44, 26: 43} | dict.fromkeys((2, 18, 19, 20, 21, 22, 24), 48)
 _CERTIFICATE_UNKNOWN = 46
+_MAX_SUITES = 256  # all that there are in practice: OpenSSL offers 30, and 160 if it is told to offer everything
+_MAX_PROTOCOLS = 32
 _MISSING_CERTIFICATE = {0x0304: 116}  # certificate_required (RFC 8446, 6.2); handshake_failure before
 
 
@@ -59,11 +61,17 @@ def _client_part(tls: TlsWitness) -> TlsClientPart | None:
     hello, certificate = tls.hello, _presented(tls)
     if hello is None and certificate is None:
         return None
-    offered = _offered(hello.server_name, hello.cipher_suites, hello.versions, hello.alpn, tls.ja4) if hello else None
+    offered = _offer_of(hello, tls.ja4) if hello else None
     if certificate is None:
         return offered
     shown = {"x509": x509_part(certificate), "hash": HashPart(sha256=certificate.sha256)}
     return (offered or TlsClientPart()).model_copy(update=shown)
+
+
+def _offer_of(hello: ClientHello, ja4: str | None) -> TlsClientPart:
+    # Cut before it is remembered and shown: a hostile ClientHello holds 30,000 suites, each a word in the record.
+    suites, protocols = hello.cipher_suites[:_MAX_SUITES], hello.alpn[:_MAX_PROTOCOLS]
+    return _offered(hello.server_name, suites, hello.versions, protocols, ja4)
 
 
 @lru_cache(maxsize=1024)
