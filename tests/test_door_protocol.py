@@ -14,7 +14,7 @@ from doorlog.door.authority import Judgement
 from doorlog.door.connection import DoorConnection
 from doorlog.door.protocol import DoorProtocol
 from doorlog.events.codes import Action, Code, DisconnectCause
-from support.clients.raw import ask, open_wire, send_then, silent, tcp_open_and_close
+from support.clients.raw import ask, open_wire, send_then, silent
 from support.doors import CONNACK, FREE, OpenDoor, Scripted, open_door, until
 
 EVENT_LOOPS = ("asyncio", "uvloop")
@@ -451,14 +451,15 @@ async def test_a_socket_that_no_transport_wants_is_recorded(monkeypatch: pytest.
             def __getattr__(self, name: str) -> Any:
                 return getattr(asyncio.get_running_loop(), name)
 
-            async def connect_accepted_socket(self, *_: object) -> None:
+            def add_reader(self, *_: object) -> None:
                 raise ValueError("file descriptor -1")
 
         monkeypatch.setattr(listener, "loop", Loop())
-        seen = await tcp_open_and_close(opened.target())
+        seen = await send_then(opened.target(), b"", "silence")
         event = await opened.connect()
         assert event.event.code == Code.CLOSED_BEFORE_CONNECT
         assert event.source.port == seen.address[1]
+        assert seen.ended in {"eof", "reset"}
 
 
 async def test_a_crowd_is_turned_away_and_its_places_are_free_again() -> None:

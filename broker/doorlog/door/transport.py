@@ -27,7 +27,17 @@ class SocketTransport(asyncio.Transport):
         protocol: Whom to tell; ``connection_made`` is called by ``begin``, ``connection_lost`` exactly once after it.
     """
 
-    __slots__ = ("_buffer", "_closing", "_ending", "_loop", "_paused_writing", "_protocol", "_reading", "_sock")
+    __slots__ = (
+        "_at_end",
+        "_buffer",
+        "_closing",
+        "_ending",
+        "_loop",
+        "_paused_writing",
+        "_protocol",
+        "_reading",
+        "_sock",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -36,6 +46,7 @@ class SocketTransport(asyncio.Transport):
         self._protocol = protocol
         self._buffer = bytearray()
         self._reading = False
+        self._at_end = False
         self._closing = False
         self._ending = False
         self._paused_writing = False
@@ -70,7 +81,7 @@ class SocketTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-        if not self._reading and not self._closing and self._sock is not None:
+        if not (self._reading or self._at_end or self._closing) and self._sock is not None:
             self._reading = True
             self._loop.add_reader(self._sock.fileno(), self._read_ready)
 
@@ -84,12 +95,17 @@ class SocketTransport(asyncio.Transport):
         except OSError as error:
             self._fail(error)
             return
-        if data:
-            self._protocol.data_received(data)
-            return
-        self.pause_reading()  # a socket at its end is readable for ever
-        if not self._protocol.eof_received():
-            self.close()
+        try:
+            if data:
+                self._protocol.data_received(data)
+                return
+            self.pause_reading()  # a socket at its end is readable for ever
+            self._at_end = True
+            if not self._protocol.eof_received():
+                self.close()
+        except Exception as error:  # noqa: BLE001 - as asyncio does: nobody understands this connection any more
+            self._loop.call_exception_handler({"message": "a protocol failed", "exception": error, "transport": self})
+            self._fail(error)
 
     # Writing
 
@@ -169,7 +185,7 @@ class SocketTransport(asyncio.Transport):
         """Close at once; what was not sent yet is lost."""
         self._fail(None)
 
-    def _fail(self, error: OSError | None) -> None:
+    def _fail(self, error: Exception | None) -> None:
         if self._sock is None:
             return
         self.pause_reading()
@@ -179,7 +195,7 @@ class SocketTransport(asyncio.Transport):
         self._closing = True
         self._loop.call_soon(self._finish, error)
 
-    def _finish(self, error: OSError | None) -> None:
+    def _finish(self, error: Exception | None) -> None:
         if self._sock is None:
             return
         sock, self._sock = self._sock, None
