@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, Self
@@ -151,10 +153,12 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
     Raises:
         DoorlogError: If a certificate, a plugin, the log or an address can not be used.
     """
-    async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
-        if on_started is not None:
-            on_started(service.door)
-        await _signal()
+    with _signals() as came:  # before a port is open: a signal must not end us without the records of a stop
+        async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
+            gc.freeze()  # what was loaded stays for good: the collector need not look through it again and again
+            if on_started is not None:
+                on_started(service.door)
+            await came.wait()
 
 
 def load_chains(settings: DoorSettings) -> dict[str, ServedChain]:
@@ -218,13 +222,14 @@ def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
     )
 
 
-async def _signal() -> None:
+@contextmanager
+def _signals() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
     for number in _SIGNALS:
         loop.add_signal_handler(number, came.set)
     try:
-        await came.wait()
+        yield came
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)

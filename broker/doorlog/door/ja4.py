@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from doorlog.door.client_hello import ALPN, SERVER_NAME, ClientHello, without_grease
@@ -22,6 +23,7 @@ _VERSIONS: Final = {
 }
 _SHOWN_IN_FRONT: Final = frozenset({SERVER_NAME, ALPN})
 _NOTHING: Final = "000000000000"
+_USUAL_ENTRIES: Final = 512
 
 
 def ja4(hello: ClientHello) -> str:
@@ -35,6 +37,11 @@ def ja4(hello: ClientHello) -> str:
     Returns:
         36 characters, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
     """
+    entries = len(hello.cipher_suites) + len(hello.extensions) + len(hello.signature_algorithms) + len(hello.groups)
+    return _remembered(hello) if entries <= _USUAL_ENTRIES else _computed(hello)
+
+
+def _computed(hello: ClientHello) -> str:
     ciphers = sorted(without_grease(hello.cipher_suites))
     kinds = without_grease(hello.extensions)
     hashed_kinds = sorted([kind for kind in kinds if kind not in _SHOWN_IN_FRONT])
@@ -44,6 +51,10 @@ def ja4(hello: ClientHello) -> str:
         f"_{_hash(_codes(ciphers)) if ciphers else _NOTHING}"
         f"_{_extension_hash(hashed_kinds, without_grease(hello.signature_algorithms))}"
     )
+
+
+# Devices of one build all send the same, but for what ClientHello leaves out; a hostile hello is not worth the memory.
+_remembered = lru_cache(maxsize=512)(_computed)
 
 
 def _version(hello: ClientHello) -> str:

@@ -182,5 +182,5 @@ class TlsEngine(TlsWitness):
         data = self._outgoing.read()
         if self.server.encrypted_records < 1:
             # Once encryption has begun, nothing more can be told from the records.
-            self.server.feed(data)
+            self.server.feed(data, until_encrypted=True)
         self._output += data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 
@@ -224,6 +225,7 @@ def alert_name(description: int) -> str:
     return _ALERTS.get(description) or f"alert_{description}"
 
 
+@lru_cache(maxsize=512)
 def alert_of_reason(reason: str | None) -> int | None:
     """Return which alert the peer sent, given the reason with which OpenSSL reports it.
 

@@ -108,13 +108,18 @@ class RecordObserver:
             return False
         return self.broken or self._hello_ruled_out or self.total_bytes > _MAX_BEFORE_HELLO
 
-    def feed(self, data: bytes | memoryview) -> None:
-        """Watch the next bytes of the stream; none of the argument is held on to."""
+    def feed(self, data: bytes | memoryview, *, until_encrypted: bool = False) -> None:
+        """Watch the next bytes of the stream; none of the argument is held on to.
+
+        Args:
+            data: The bytes.
+            until_encrypted: Leave out what follows the beginning of the first record of type application_data.
+        """
         self.total_bytes += len(data)
         if len(self.first_bytes) < _FIRST_BYTES:
             self.first_bytes += bytes(data[: _FIRST_BYTES - len(self.first_bytes)])
         view = memoryview(data)
-        while view and not self.broken:
+        while view and not self.broken and not (until_encrypted and self.encrypted_records):
             if self._left:
                 part = view[: self._left]
                 self._left -= len(part)

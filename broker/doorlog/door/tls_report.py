@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
 from doorlog.door.client_hello import GREASE, ClientHello
@@ -39,9 +40,14 @@ def tls_part(tls: TlsWitness) -> TlsPart:
 def _alert_part(tls: TlsWitness) -> AlertPart | None:
     received = tls.received_alert
     if received is not None:
-        return AlertPart(code=received, description=alert_name(received), direction="received")
+        return _alert(received, "received")
     sent = tls.sent_alert if tls.sent_alert is not None else _alert_we_must_have_sent(tls)
-    return AlertPart(code=sent, description=alert_name(sent), direction="sent") if sent is not None else None
+    return _alert(sent, "sent") if sent is not None else None
+
+
+@lru_cache(maxsize=512)
+def _alert(code: int, direction: Literal["received", "sent"]) -> AlertPart:
+    return AlertPart(code=code, description=alert_name(code), direction=direction)
 
 
 def _alert_we_must_have_sent(tls: TlsWitness) -> int | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 32
 """Events between two writes. A write lets the event loop have the interpreter, so this bounds how long it waits."""
 
-GATHER_SECONDS: Final = 0.01
+GATHER_SECONDS: Final = 0.025
 """How long the first event of a batch waits for others: waking the thread for each costs more than writing it."""
 
 
