@@ -108,6 +108,33 @@ def test_a_refused_login_names_user_address_and_client_id(code: Code, said: str)
 
 
 @pytest.mark.parametrize(
+    ("code", "verdict", "reason"),
+    [
+        (Code.AUTH_BACKEND_ERROR, "error", "LdapPlugin failed: KeyError"),
+        (Code.AUTH_TIMEOUT, "timeout", "LdapPlugin did not answer within 5 s"),
+        (Code.NOT_AUTHORIZED, "deny", "LdapPlugin refused the device"),
+    ],
+)
+def test_a_plugin_is_named_once(code: Code, verdict: str, reason: str) -> None:
+    verdicts = (VerdictPart.model_validate({"plugin": "LdapPlugin", "verdict": verdict, "duration": 1}),)
+    event = attempt(code, client_id="pump-17", user="anna", verdicts=verdicts, reason=reason)
+
+    assert message_of(event).endswith(f": {reason}")
+    assert message_of(event).count("LdapPlugin") == 1
+
+
+def test_a_refused_login_names_the_certificate_that_was_shown() -> None:
+    shown = tls("1.3", established=True, theirs=PUMP)
+
+    assert message_of(attempt(Code.NOT_AUTHORIZED, client_id="pump-18", tls=shown)) == (
+        "login from 10.0.0.9 (client id pump-18, certificate device-17) is not allowed"
+    )
+    assert message_of(attempt(Code.BAD_PASSWORD, client_id="device-17", user="anna", tls=shown)) == (
+        'wrong password for user "anna" from 10.0.0.9 (client id device-17)'
+    )
+
+
+@pytest.mark.parametrize(
     ("version", "said"), [("5.0", "MQTT 5.0"), ("131", "MQTT protocol level 131"), (None, "another version of MQTT")]
 )
 def test_a_newer_mqtt_is_named(version: str | None, said: str) -> None:

@@ -12,6 +12,7 @@ from doorlog.events.templates import AUTHORIZE, CONNECT, DISCONNECT, NO_WORDS, W
 from doorlog.events.tls_phrases import TLS_PHRASES
 
 ALL = [*CONNECT.values(), *DISCONNECT.values(), AUTHORIZE, NO_WORDS]
+ABOUT_THE_REASON = {"why", "detail", "denial", "failure", "lateness"}
 
 
 def placeholders(template: str) -> set[str]:
@@ -27,7 +28,7 @@ def test_every_code_and_every_cause_has_words() -> None:
 def test_a_template_asks_only_for_what_there_is(words: Words) -> None:
     known = {*PHRASES, *TLS_PHRASES}
 
-    assert placeholders(words.message) <= known | {"why", "detail"}
+    assert placeholders(words.message) <= known | ABOUT_THE_REASON
     assert placeholders(words.reason) <= known, "a reason that quotes a reason would never end"
 
 
@@ -46,4 +47,4 @@ def test_our_own_refusal_never_speaks_of_an_alert_of_the_device(code: Code) -> N
 def test_no_phrase_is_left_unused() -> None:
     used = set().union(*(placeholders(template) for words in ALL for template in words))
 
-    assert {*PHRASES, *TLS_PHRASES} == used - {"why", "detail"}
+    assert {*PHRASES, *TLS_PHRASES} == used - ABOUT_THE_REASON

@@ -47,11 +47,15 @@ def _who(event: Connection) -> str:
 def _guest(event: Connection) -> str:
     if event.user:
         return _named(event, ("user " + bare(event.user.name),))
-    certificate = event.tls.client.x509 if event.tls and event.tls.client else None
-    name = subject_of(certificate) if certificate else None
+    name = _certificate(event)
     if name and (event.device is None or event.device.id != name):
         return _named(event, ("certificate " + bare(name),))
     return _named(event, ())
+
+
+def _certificate(event: Connection) -> str | None:
+    certificate = event.tls.client.x509 if event.tls and event.tls.client else None
+    return subject_of(certificate) if certificate else None
 
 
 def _named(event: Connection, more: tuple[str, ...]) -> str:
@@ -75,10 +79,13 @@ def _device(event: Connection) -> str:
 
 
 def _claimed(event: Connection) -> str:
-    if event.mqtt and event.mqtt.client_id:
-        return f" (client id {bare(event.mqtt.client_id)})"
-    device = _device(event)
-    return f" ({device})" if device else ""
+    client_id = event.mqtt.client_id if event.mqtt else None
+    facts = ["client id " + bare(client_id)] if client_id else [_device(event)]
+    certificate = _certificate(event)
+    if certificate and certificate != client_id:
+        facts.append("certificate " + bare(certificate))
+    said = ", ".join(filter(None, facts))
+    return f" ({said})" if said else ""
 
 
 def _client_id(event: Connection) -> str:

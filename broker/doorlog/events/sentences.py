@@ -84,7 +84,27 @@ def _detail(event: Connection) -> str:
     return ": " + clip(given, _DETAIL_LIMIT) if given and given != _general_reason(event) else ""
 
 
-_PHRASES: Final[dict[str, Phrase]] = {**PHRASES, **TLS_PHRASES, "why": _why, "detail": _detail}
+def _denial(event: Connection) -> str:
+    return _detail(event) or PHRASES["denied_by"](event)
+
+
+def _failure(event: Connection) -> str:
+    return _detail(event) or f": {PHRASES['failed_plugin'](event)} failed"
+
+
+def _lateness(event: Connection) -> str:
+    return _detail(event) or f": {PHRASES['failed_plugin'](event)} gave no answer in time"
+
+
+_PHRASES: Final[dict[str, Phrase]] = {
+    **PHRASES,
+    **TLS_PHRASES,
+    "why": _why,
+    "detail": _detail,
+    "denial": _denial,
+    "failure": _failure,
+    "lateness": _lateness,
+}
 
 
 def _nothing(_event: Connection) -> str:

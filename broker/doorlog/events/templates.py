@@ -1,7 +1,8 @@
 """The sentences themselves: for each code the reason (``event.reason``) and the line (``message``), with placeholders.
 
-Placeholders are those of ``phrases`` and ``tls_phrases``, and two about a reason that the door itself gave:
-``detail`` is that reason (": the reserved connect flag is set") or nothing, ``why`` is that or the reason below.
+Placeholders are those of ``phrases`` and ``tls_phrases``, and some about a reason that the door itself gave:
+``detail`` is that reason (": the reserved connect flag is set") or nothing, ``why`` is that or the reason below;
+``denial``, ``failure`` and ``lateness`` are that or the plugin.
 "It" is the device, "we" are the broker. No sentence ends with a period.
 """
 
@@ -63,8 +64,8 @@ CONNECT: Final[dict[str, Words]] = {
         "{expiry_named}{alert}", "{who} refused our certificate: {expiry}{alert}{findings}"
     ),
     Code.SERVER_CERTIFICATE_BAD: Words(
-        "it says that the host name or something else about our certificate is wrong{names}{alert}",
-        "{who} refused our certificate: the host name does not match, or another check failed{names}{alert}",
+        "it refused our certificate{what_is_bad}{alert}",
+        "{who} refused our certificate{what_is_bad}{alert}",
     ),
     Code.SERVER_CERTIFICATE_REVOKED: Words(
         "it takes our certificate for revoked{alert}",
@@ -173,7 +174,7 @@ CONNECT: Final[dict[str, Words]] = {
     ),
     Code.NOT_AUTHORIZED: Words(
         "the login{of_user} is not allowed{denied_by}",
-        "login{of_user} from {address}{claimed} is not allowed{detail}{denied_by}",
+        "login{of_user} from {address}{claimed} is not allowed{denial}",
     ),
     Code.CLIENT_ID_TAKEN: Words(
         "the client id{client_id} belongs to another user",
@@ -185,11 +186,11 @@ CONNECT: Final[dict[str, Words]] = {
     ),
     Code.AUTH_BACKEND_ERROR: Words(
         "{failed_plugin} failed, which is no fault of the device",
-        "login{of_user} from {address}{claimed} refused: {failed_plugin} failed{detail}",
+        "login{of_user} from {address}{claimed} refused{failure}",
     ),
     Code.AUTH_TIMEOUT: Words(
         "{failed_plugin} gave no answer in time, which is no fault of the device",
-        "login{of_user} from {address}{claimed} refused: {failed_plugin} gave no answer in time{detail}",
+        "login{of_user} from {address}{claimed} refused{lateness}",
     ),
     Code.THROTTLED: Words(
         "too many logins at the same time", "login{of_user} from {address}{claimed} refused unchecked{why}"

@@ -144,6 +144,20 @@ def _compared(asked: str, names: tuple[str, ...] | None) -> str:
     return f"; it asked for {quoted(asked)}, our certificate names {some(names, quoted)}"
 
 
+def _what_is_bad(event: Connection) -> str:
+    """Say what can be meant by bad_certificate: what is wrong with the name, if something is."""
+    asked = event.tls.client.server_name if event.tls and event.tls.client else None
+    certificate = _ours(event)
+    named = certificate.alternative_names if certificate else None
+    if asked and named and any(_covers(name, asked) for name in named):
+        # GnuTLS and Go send this alert for every fault.
+        return (
+            f" and does not say why: the host name {quoted(asked)} is right,"
+            f" but it may not trust the issuer{_issuer(event)}, or have a wrong clock"
+        )
+    return f": the host name does not match, or another check failed{_names(event)}"
+
+
 def _names_in_doubt(event: Connection) -> str:
     alert = event.tls.alert if event.tls else None
     return _names(event) if alert and alert.code == _INTERNAL_ERROR and alert.direction == "received" else ""
@@ -190,6 +204,7 @@ def _findings(event: Connection) -> str:
 TLS_PHRASES: Final[dict[str, Phrase]] = {function.__name__.removeprefix("_"): function for function in (
     _alert, _with_alert, _sent, _in_tls, _versions, _ciphers, _protocols,
     _issuer, _comma_issuer, _issuer_and_version, _expiry, _expiry_named, _our_serial, _our_key, _names, _names_in_doubt,
+    _what_is_bad,
     _client_certificate, _its_expiry, _its_beginning, _its_issuer, _findings,
 )}  # fmt: skip
 """Placeholder of a template -> what stands there."""
