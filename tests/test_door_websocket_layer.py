@@ -279,6 +279,7 @@ def test_a_text_frame_is_refused(size: int) -> None:
         (b"\x89\xfe\x00\x7e" + bytes(4 + 126), 1002),  # a ping that is too long
         (b"\x82\xff" + (1 << 40).to_bytes(8, "big"), 1009),
     ],
+    ids=["unmasked", "reserved-bits", "reserved-opcode", "continues-nothing", "begun-twice", "long-ping", "too-large"],
 )
 def test_a_frame_that_breaks_the_rules(bad: bytes, close_code: int) -> None:
     websocket = opened()
