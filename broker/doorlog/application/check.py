@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
-from doorlog.certificates import Finding as ChainFinding
-from doorlog.certificates.chain import inspect_chain, inspect_client_ca
-from doorlog.certificates.revocation import inspect_crl
-from doorlog.door.tls_context import load_served_chain
-from doorlog.embedded.authority import check_plugins
-from doorlog.errors import DoorlogError
-from doorlog.settings.models import ListenerSettings, Settings, TlsSettings
+from doorlog.application.check_listeners import check_listeners
+from doorlog.application.check_plugins import check_plugins, open_doors
+from doorlog.certificates import Severity
+from doorlog.errors import SettingsError
+from doorlog.settings.load import load_settings
+from doorlog.settings.models import Settings
 
 
 class Finding(NamedTuple):
@@ -20,77 +21,82 @@ class Finding(NamedTuple):
 
     Attributes:
         severity: ``error`` keeps the broker from starting, ``warning`` and ``info`` do not.
-        place: Where in the configuration.
+        place: Where in the configuration; empty for the file itself.
         sentence: What is wrong, and the remedy.
     """
 
-    severity: str
+    severity: Severity
     place: str
     sentence: str
 
+    def __str__(self) -> str:
+        """Say place and sentence in one line."""
+        return ": ".join(filter(None, (self.place, self.sentence)))
+
+
+_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+def check_file(path: Path, now: datetime | None = None) -> list[Finding]:
+    """Look at a configuration file and at everything that a start would use.
+
+    Args:
+        path: A YAML file.
+        now: The time against which certificates are judged; aware.
+
+    Returns:
+        Findings, errors first. A file that is no configuration has one for each fault, and nothing else is looked at.
+    """
+    try:
+        settings = load_settings(path)
+    except SettingsError as error:
+        return [Finding("error", place, sentence) for place, sentence in error.faults]
+    return check_settings(settings, now)
+
 
 def check_settings(settings: Settings, now: datetime | None = None) -> list[Finding]:
-    """Look at everything that a start would use.
+    """Look at everything that a start would use; plugins are loaded as at a start, but not started.
 
     Args:
         settings: A configuration that could be read.
-        now: The time against which certificates are judged.
+        now: The time against which certificates are judged; aware.
 
     Returns:
         Findings, errors first.
     """
-    found = [*_listeners(settings, now or datetime.now(UTC)), *_plugins(settings), *_log(settings)]
-    order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda finding: order[finding.severity])
+    found = (
+        *check_listeners(settings.listeners, now or datetime.now(UTC)),
+        *open_doors(settings),
+        *check_plugins(settings),
+        *_check_log(settings),
+    )
+    return sorted((Finding(*finding) for finding in found), key=lambda finding: _ORDER[finding.severity])
 
 
-def _listeners(settings: Settings, now: datetime) -> Iterator[Finding]:
-    for name, listener in settings.listeners.items():
-        place = f"listeners.{name}"
-        if listener.tls is not None:
-            yield from _tls(f"{place}.tls", listener.tls, now)
-        else:
-            yield from _plain(place, listener)
+def _check_log(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
+    log = settings.log
+    if log.file is not None:
+        fault = _unwritable(log.file.path)
+        if fault is not None:
+            yield "error", "log.file.path", f"{log.file.path} {fault}"
+    elif not log.stdout:
+        severity: Severity = "info" if log.console == "always" else "warning"
+        yield severity, "log", "no record is kept: set log.file.path, or log.stdout for a container"
 
 
-def _plain(place: str, listener: ListenerSettings) -> Iterator[Finding]:
-    if not listener.is_loopback and listener.proxy_protocol == "refused":
-        yield Finding(
-            "warning",
-            place,
-            "passwords travel unencrypted on this port, which other machines can reach: add tls, or bind to 127.0.0.1",
+def _unwritable(path: Path) -> str | None:
+    """Say why nothing could be appended to a file; None if it can be, as far as can be told without doing it."""
+    if path.is_dir():
+        return "is a folder: name a file in it"
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if nearest is path:
+        return (
+            None
+            if os.access(path, os.R_OK | os.W_OK)
+            else "can not be written by this user: correct its owner or its mode"
         )
-
-
-def _tls(place: str, tls: TlsSettings, now: datetime) -> Iterator[Finding]:
-    report = inspect_chain(tls.certfile, tls.keyfile, now=now)
-    yield from _at(f"{place}.certfile", report.findings)
-    if tls.cafile is not None:
-        yield from _at(f"{place}.cafile", inspect_client_ca(tls.cafile, now=now))
-    if tls.cafile is not None and tls.crlfile is not None:
-        yield from _at(f"{place}.crlfile", inspect_crl(tls.crlfile, tls.cafile, now=now))
-    if report.ok:
-        try:
-            load_served_chain(tls)
-        except DoorlogError as error:
-            yield Finding("error", place, str(error))
-
-
-def _at(place: str, findings: tuple[ChainFinding, ...]) -> Iterator[Finding]:
-    for finding in findings:
-        yield Finding(finding.severity, place, finding.sentence)
-
-
-def _plugins(settings: Settings) -> Iterator[Finding]:
-    try:
-        check_plugins(settings)
-    except DoorlogError as error:
-        yield Finding("error", "auth.plugins", str(error))
-
-
-def _log(settings: Settings) -> Iterator[Finding]:
-    file = settings.log.file
-    if file is None and not settings.log.stdout and settings.log.console == "never":
-        yield Finding("warning", "log", "records go nowhere: set log.file.path or log.stdout")
-    if file is not None and file.path.is_dir():
-        yield Finding("error", "log.file.path", f"{file.path} is a folder: name a file in it")
+    if not nearest.is_dir():
+        return f"can not be created, since {nearest} is no folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"can not be created in {nearest} by this user: create its folder, and give it to the broker's user"
+    return None

@@ -1,11 +1,10 @@
-"""The command line: ``doorlog run``, ``check``, ``schema``, ``passwd``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd`` and ``schema``."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Callable
+import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,14 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from doorlog import __version__
-from doorlog.application.check import check_settings
-from doorlog.application.development import development_settings, welcome
-from doorlog.application.service import serve
-from doorlog.door.door import Door
-from doorlog.errors import AddressError, DoorlogError
-from doorlog.log.schema import json_schema
-from doorlog.settings.load import load_settings
-from doorlog.settings.models import Settings
+from doorlog.errors import AddressError, DoorlogError, SettingsError
+
+# What a command needs is imported when it runs: --help and completion answer at once, and a health check that runs
+# twice a minute costs little.
+# ruff: noqa: PLC0415
 
 
 class ExitCode(IntEnum):
@@ -33,15 +29,38 @@ class ExitCode(IntEnum):
     ADDRESS = 4
 
 
+EXIT_CODES = {
+    ExitCode.OK: "stopped or checked cleanly, healthy, done",
+    ExitCode.FAILED: "failed; not healthy",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.SETTINGS: "the configuration is wrong, or a file that it names",
+    ExitCode.ADDRESS: "an address can not be bound",
+}
+_EPILOG = """\
+Exit codes:
+
+\b
+{codes}
+
+The log of a local broker: .doorlog/log/doorlog.jsonl, one JSON record a line. Every key of a configuration:
+docs/configuration.md. What each event.code means and what to do: docs/codes.md.
+"""
 app = typer.Typer(
-    help="An MQTT broker whose front door records every connection attempt, TLS failures included.",
-    epilog="Exit codes: 0 stopped or checked cleanly, 1 failed, 2 wrong usage, 3 the configuration is wrong, "
-    "4 an address is in use.",
+    help="An MQTT broker whose front door records every connection attempt, TLS failures included.\n\n"
+    'Begin with "doorlog run": it prints how to connect.',
+    epilog=_EPILOG.format(codes="\n".join(f"  {code}  {words}" for code, words in EXIT_CODES.items())),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: twice as fast, and it can be searched
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Config = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration file (YAML).", show_default=False)]
+_FILE = {"metavar": "FILE", "show_default": False}
+Config = Annotated[Path, typer.Option("-c", "--config", help="Configuration file (YAML).", **_FILE)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(("Examples:\n\n\b", *(f"  {line}" for line in lines)))
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,79 +78,174 @@ def _doorlog(
     pass
 
 
-@app.command()
+@app.command(
+    short_help="Run the broker.",
+    epilog=_examples(
+        "doorlog run                                 a broker for this machine",
+        "doorlog run --bind-all --port-offset 10000  for devices on the network, MQTT over TLS on port 18883",
+        "doorlog run -c /etc/doorlog/doorlog.yaml    for real",
+    ),
+)
 def run(
-    config: Config = None,
+    config: Annotated[Path | None, typer.Option("-c", "--config", help="Configuration file (YAML).", **_FILE)] = None,
     folder: Annotated[
-        Path, typer.Option(help="Without -c: where certificates, the demo user and the log are kept.")
-    ] = Path(".doorlog"),
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Without -c: where all of it is kept.  [default: .doorlog]", show_default=False
+        ),
+    ] = None,
     bind_all: Annotated[
         bool, typer.Option("--bind-all", help="Without -c: let devices on your network in, not only this machine.")
     ] = False,
     port_offset: Annotated[
-        int, typer.Option(min=0, max=50_000, help="Without -c: add this to the ports 1883, 8883, 8884, 8083, 8084.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, max=50_000, metavar="N", help="Without -c: add N to the ports 1883, 8883, 8884, 8083 and 8084."
+        ),
+    ] = None,
+    console: Annotated[
+        bool | None,
+        typer.Option(
+            "--console/--no-console",
+            help="Print a readable line for each record on standard error.  [default: on a terminal]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the broker: with -c from a file, without it as a local broker for trying devices.
 
-    Without -c, everything it needs is created in .doorlog/: a certificate authority, a server chain, a user,
-    a device certificate. Stop with Ctrl-C or SIGTERM: open attempts get their record, sessions their end.
+    Without -c, everything it needs is created in .doorlog: a certificate authority, a server chain, a demo user and a
+    demo device certificate. It is used again the next time.
+
+    With -c, all that "doorlog check" finds is told first, and nothing is opened if there is an error.
+
+    Stop it with Ctrl-C or SIGTERM: open attempts get their record, sessions their end.
     """
+    local_options = {"--folder": folder, "--bind-all": bind_all or None, "--port-offset": port_offset}
+    given = [name for name, value in local_options.items() if value is not None]
+    if config is not None and given:
+        raise typer.BadParameter(f"has no effect with -c: set it in {config}", param_hint=given[0])
+
+    from doorlog.application import start
+
     logging.basicConfig(level=logging.WARNING, format="doorlog: %(name)s: %(message)s")
     try:
         if config is not None:
-            _serve(load_settings(config))
+            start.run_configured(config, console=console, warn=_warn, tell=_say)
         else:
-            settings, pki = development_settings(folder, bind_all=bind_all, port_offset=port_offset)
-            _serve(settings, lambda door: typer.echo(welcome(pki, settings, door)))
+            start.run_locally(
+                folder or Path(".doorlog"),
+                bind_all=bind_all,
+                port_offset=port_offset or 0,
+                console=console,
+                warn=_warn,
+                tell=typer.echo,
+            )
     except AddressError as error:
         _fail(str(error), ExitCode.ADDRESS)
     except DoorlogError as error:
         _fail(str(error), ExitCode.SETTINGS)
 
 
-def _serve(settings: Settings, on_started: Callable[[Door], None] | None = None) -> None:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, on_started))
+@app.command(
+    short_help="Check a configuration without starting.",
+    epilog=_examples(
+        "doorlog check -c config/production.yaml", "doorlog check -c doorlog.yaml --json | jq -r '.[].sentence'"
+    ),
+)
+def check(config: Config, as_json: AsJson = False) -> None:
+    """Check a configuration without starting: keys, files, certificates, chain, expiry, plugins, ports, log.
 
+    Errors keep the broker from starting; warnings do not, but devices may be refused. The exit code is 3 if there is an
+    error. With --json: a list of objects with severity, place and sentence.
+    """
+    from doorlog.application.check import check_file
+    from doorlog.application.output import print_findings
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Take uvloop where it is installed: it halves what asyncio itself costs."""
-    try:
-        import uvloop  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-@app.command()
-def check(
-    config: Annotated[Path, typer.Option("-c", "--config", help="Configuration file (YAML).", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Check a configuration without starting: keys, files, certificates, chain, expiry."""
-    try:
-        findings = check_settings(load_settings(config))
-    except DoorlogError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+    findings = check_file(config)
     if as_json:
         typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        for finding in findings:
-            typer.echo(f"{finding.severity}: {finding.place}: {finding.sentence}")
-        if not findings:
-            typer.echo(f"{config}: nothing to complain about")
-    if any(finding.severity == "error" for finding in findings):
-        raise typer.Exit(ExitCode.SETTINGS)
+        print_findings(config, findings)
+    errors = sum(finding.severity == "error" for finding in findings)
+    if errors:
+        _fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
 
 
-@app.command()
+@app.command(
+    short_help="Tell whether a running broker accepts connections.",
+    epilog=_examples("doorlog health -c /etc/doorlog/doorlog.yaml && echo all is well"),
+)
+def health(config: Config, as_json: AsJson = False) -> None:
+    """Tell whether the broker of a configuration accepts connections on every port; exit code 1 if it does not.
+
+    To be run where the broker runs: on the same machine, in the same container. On Linux it looks into the kernel's
+    table of open ports, so that no record is left for it in the log; elsewhere it connects and hangs up.
+
+    With --json: a list of objects with listener, healthy and sentence.
+    """
+    from doorlog.application.health import check_health
+    from doorlog.settings.load import load_settings
+
+    try:
+        answers = check_health(load_settings(config).listeners)
+    except DoorlogError as error:
+        _fail(str(error), ExitCode.SETTINGS)
+    if as_json:
+        typer.echo(json.dumps([answer._asdict() for answer in answers], indent=2))
+    for answer in answers:
+        if not answer.healthy:
+            typer.echo(f"doorlog: {answer.listener}: {answer.sentence}", err=True)
+        elif not as_json:
+            typer.echo(f"{answer.listener}: {answer.sentence}")
+    if not all(answer.healthy for answer in answers):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(
+    short_help="Give a user a password.",
+    epilog=_examples("doorlog passwd users.txt pump-17", "doorlog passwd users.txt pump-17 <pump-17.password"),
+)
+def passwd(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The password file; created if it does not exist.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user, new or known.")],
+) -> None:
+    """Give a user a password: asked for twice without echo, or read as one line from standard input.
+
+    The password is stored as an Argon2 hash; all other lines of the file stay as they are. A running broker
+    notices the change.
+    """
+    from doorlog.application.password_input import read_password
+    from doorlog.passwords import set_password
+
+    try:
+        set_password(file, user, read_password(sys.stdin))
+    except SettingsError as error:
+        _fail(str(error), ExitCode.SETTINGS)
+    except ValueError as error:
+        _fail(str(error), ExitCode.FAILED)
+    typer.echo(f"{file}: {user} has a new password")
+
+
+@app.command(
+    short_help="Print the JSON Schema of the log's records.", epilog=_examples("doorlog schema > doorlog-record.json")
+)
 def schema() -> None:
-    """Print the JSON Schema of the log's records."""
+    """Print the JSON Schema of the log's records (draft 2020-12); each line of the log is valid against it."""
+    from doorlog.log.schema import json_schema
+
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _say(line: str) -> None:
+    typer.echo(f"doorlog: {line}", err=True)
+
+
+def _warn(line: str) -> None:
+    _say(f"warning: {line}")
 
 
 def _fail(message: str, code: ExitCode) -> NoReturn:
     for line in message.splitlines():
-        typer.echo(f"doorlog: {line}", err=True)
+        _say(line)
     raise typer.Exit(code)

@@ -6,9 +6,10 @@ import os
 import shlex
 import socket
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
-from doorlog.certificates.development import DevelopmentPki, create_development_pki
+from doorlog.certificates.development import DEMO_DEVICE, DEMO_USER, DevelopmentPki, create_development_pki
 from doorlog.door.door import Door
 from doorlog.settings.models import (
     DeviceSettings,
@@ -67,26 +68,31 @@ def development_settings(folder: Path, *, bind_all: bool, port_offset: int) -> t
 def welcome(pki: DevelopmentPki, settings: Settings, door: Door) -> str:
     """Say how to connect, with lines that work as pasted."""
     port = {name: listener.port for name, listener in door.listeners.items()}
-    ca = _path(pki.ca_certificate)
-    log = settings.log.file.path if settings.log.file else Path()
+    ca, user = _path(pki.ca_certificate), f'-u {DEMO_USER} -P "$(cat {_path(pki.password_file)})"'
+    certificate = f"--cert {_path(pki.device_certificate)} --key {_path(pki.device_key)}"
+    log = _path(settings.log.file.path) if settings.log.file else ""
     return f"""\
 doorlog is ready. Publish with the demo user over TLS:
 
-  mosquitto_pub -h localhost -p {port["tls"]} --cafile {ca} -u demo -P "$(cat {_path(pki.password_file)})" \
--i my-device -t hello -m world
+  mosquitto_pub -h localhost -p {port["tls"]} --cafile {ca} {user} -i my-device -t hello -m world
 
 or with the demo device's certificate and no password:
 
-  mosquitto_pub -h localhost -p {port["mtls"]} --cafile {ca} --cert {_path(pki.device_certificate)} \
---key {_path(pki.device_key)} -i demo-device -t hello -m world
+  mosquitto_pub -h localhost -p {port["mtls"]} --cafile {ca} {certificate} -i {DEMO_DEVICE} -t hello -m world
 
 and see a device that does not trust us being recorded:
 
   mosquitto_pub -h localhost -p {port["tls"]} --capath /etc/ssl/certs -i my-device -t hello -m world
 
 Also: plain {port["plain"]}, WebSocket {port["ws"]}, WebSocket over TLS {port["wss"]}.
-Records: {log}   Stop: Ctrl-C
+{_network(settings, ca)}Records: {log}   Stop: Ctrl-C
 """
+
+
+def _network(settings: Settings, ca: str) -> str:
+    if settings.listeners["tls"].is_loopback:
+        return ""
+    return f"Devices on your network connect to {' or '.join(_own_names())}; give them {ca} to trust.\n"
 
 
 def _path(path: Path) -> str:
@@ -95,10 +101,21 @@ def _path(path: Path) -> str:
 
 
 def _own_names() -> tuple[str, ...]:
+    """Return the name and the IPv4 addresses by which others can reach this machine."""
     name = socket.gethostname()
     try:
-        infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError:
         infos = []
-    addresses = {str(info[4][0]).partition("%")[0] for info in infos}
-    return (name, *sorted(addresses - set(_LOOPBACK_NAMES)))
+    addresses = {str(info[4][0]) for info in infos} | _outward()
+    return (name, *sorted(address for address in addresses if not ip_address(address).is_loopback))
+
+
+def _outward() -> set[str]:
+    """Return the address with which this machine would go to another network, if it would; nothing is sent."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's
+            return {str(probe.getsockname()[0])}
+    except OSError:
+        return set()

@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-_BIND = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>[0-9]{1,5})")
+_BIND = re.compile(
+    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>(?:[0-9A-Za-z_-]{1,63}(?:\.[0-9A-Za-z_-]{1,63})*)?)):(?P<port>[0-9]{1,5})"
+)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
@@ -102,7 +112,7 @@ class ListenerSettings(Setting):
     @classmethod
     def _bind_has_address_and_port(cls, value: Any) -> Any:
         match = _BIND.fullmatch(value) if isinstance(value, str) else None
-        if match is None or int(match["port"]) > 65535:
+        if match is None or int(match["port"]) > 65535 or (match["v6"] and not _is_ip(match["v6"])):
             raise ValueError('expected "address:port", as in "127.0.0.1:8883" or "[::1]:8883"')
         return value
 
@@ -127,10 +137,7 @@ class ListenerSettings(Setting):
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the listener."""
         host = self.address[0]
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return ip_address(host).is_loopback if _is_ip(host) else host == "localhost"
 
 
 class LimitsSettings(Setting):
