@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -422,9 +423,13 @@ class Clock:
         self._offset = 0.0
         monkeypatch.setattr(loop, "time", lambda: self._time() + self._offset)
 
+    def jump(self, seconds: float) -> None:
+        """Put the clock forward."""
+        self._offset += seconds
+
     async def forward(self, seconds: float, house: House) -> None:
         """Put the clock forward, then let a neighbour come and go: whatever was due by then has happened."""
-        self._offset += seconds
+        self.jump(seconds)
         await turns()
         neighbour = await house.log_in("neighbour", "warden")
         assert await neighbour.is_served()
@@ -552,8 +557,34 @@ async def test_user_names_can_not_be_found_out_by_the_work_that_a_guess_makes(
     assert unknown == ([] if house.is_stock else known)
 
 
-async def test_a_plugin_that_raises_costs_no_answer(open_house: OpenHouse) -> None:
-    async with open_house(auth={"support.third_party.Raises": {}}) as house:
-        device = await house.dial("pump-17", "anna", "x")
+@pytest.mark.parametrize("plugin", ["Raises", "Hangs"])
+async def test_a_broken_plugin_costs_nobody_an_answer(plugin: str, open_house: OpenHouse, clock: Clock) -> None:
+    async with open_house(auth={f"support.third_party.{plugin}": {}}) as house:
+        device = await house.dial("pump-17", "anna", "x", waits=False)
+        await turns()
+        clock.jump(HOUR)
+        await turns()
+        device.wire.patience = A_MOMENT if house.is_stock else 15
+        answer = await device.answer()
 
-    assert device.connack == (None if house.is_stock else Connack(False, 3))
+    assert answer == (None if house.is_stock else Connack(False, 3))
+
+
+FORGED = "all is well"
+
+
+async def forge_a_line(house: House, caplog: pytest.LogCaptureFixture) -> bool:
+    """Return whether a client id with a line break in it has written a line of its own into a log."""
+    caplog.set_level(logging.DEBUG)
+    device = await house.dial(f"pump-17\n{FORGED}", "anna", PASSWORDS["anna"])
+    device.vanish()
+    lines = caplog.text.splitlines()
+    if house.doorlog is not None:
+        record = await house.doorlog.connect_of(device.address)
+        assert FORGED in record["mqtt"]["client_id"], "it is still worth reading"
+        lines += house.doorlog.log.path.read_text().splitlines()
+    return any(line.startswith(FORGED) for line in lines)
+
+
+async def test_no_client_id_writes_a_line_of_its_own(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    assert await forge_a_line(house, caplog) is house.is_stock

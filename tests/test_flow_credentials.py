@@ -391,7 +391,12 @@ async def test_no_password_is_written_anywhere(
     asyncio.get_running_loop().set_debug(True)
     log = {"file": {"path": tmp_path / "log" / "doorlog.jsonl"}, "console": "always", "stdout": True}
     limits = {"auth_timeout": 0.3}
-    async with plain(tmp_path, {**passwords, **auth}, acl=acl, limits=limits, log=log) as (broker, dial):
+    # With these, stock amqtt prints every CONNECT.
+    loggers: dict[str, Any] = {
+        f"amqtt.plugins.logging_amqtt.{name}Plugin": {} for name in ("PacketLogger", "EventLogger")
+    }
+    more = {"limits": limits, "log": log, "broker": {"plugins": loggers}}
+    async with plain(tmp_path, {**passwords, **auth}, acl=acl, **more) as (broker, dial):
         for password in (PASSWORDS["anna"], "guess-1-secret"):
             for user in ("anna", "mallory"):
                 device = await dial("pump-17", user, password, will=("pumps/anna/state", b"gone", 0, False))
