@@ -112,8 +112,7 @@ def test_what_is_no_websocket_gets_an_http_error(size: int) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        CONNECT + bytes(20) + b"\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
+        b"\x00" + bytes(20) + b"\r\n\r\n",
         b"POST /mqtt HTTP/1.1\r\n",
         b"GET /mqtt HTTP/1.0\r\n",
         b"GET\r\n",
@@ -128,6 +127,24 @@ def test_what_is_no_request_is_refused(data: bytes) -> None:
     with pytest.raises(WebSocketRejected, match="does not begin with a WebSocket handshake"):
         websocket.receive(data)
     assert websocket.take_output() == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [(CONNECT, "speaks MQTT without WebSocket"), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "speaks TLS")],
+    ids=["MQTT", "TLS"],
+)
+@pytest.mark.parametrize("size", [1, 100], ids=["byte by byte", "at once"])
+def test_another_protocol_is_known_by_its_first_byte(data: bytes, what: str, size: int) -> None:
+    with pytest.raises(WebSocketRejected, match=what):
+        layer().receive(data[:size])
+
+
+def test_a_method_that_turns_out_to_be_another() -> None:
+    websocket = layer()
+    assert websocket.receive(b"GE") == b""
+    with pytest.raises(WebSocketRejected, match="does not begin with a WebSocket handshake"):
+        websocket.receive(b"NERATE / HTTP/1.1")
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,6 @@ async def test_an_opening_that_is_refused(said: bytes, status: bytes, broker: Ru
     assert seen.received.startswith(status)
 
 
-@pytest.mark.xfail(reason="the layer waits for the end of an HTTP line, that is until the deadline: connect_timeout")
 @pytest.mark.parametrize(
     "said", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), login()], ids=["TLS", "MQTT"]
 )
@@ -268,9 +267,6 @@ async def test_frames_that_are_no_mqtt(said: bytes, broker: Running) -> None:
     assert ACCEPTED not in seen.received
 
 
-@pytest.mark.xfail(
-    reason="at DEBUG, websockets logs frames and headers: its ServerProtocol needs a logger that is silent"
-)
 async def test_no_password_in_the_words_of_the_websocket_library(
     broker: Running, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import logging
 
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
@@ -17,6 +18,11 @@ from doorlog.text import safe_text
 _SUBPROTOCOL = Subprotocol("mqtt")  # MQTT 3.1.1, 6.0.0-3
 _REQUEST_MAX_BYTES = 16_384  # as most HTTP servers have it; the library alone would hold a megabyte
 _END_OF_REQUEST = b"\r\n\r\n"
+_METHOD = b"GET "  # RFC 6455, 4.1: the only one of an opening handshake
+# The library would log headers and frames, with passwords in them.
+_SILENT = logging.getLogger("doorlog.silent")
+_SILENT.disabled = True
+_NO_HANDSHAKE = "the connection does not begin with a WebSocket handshake (RFC 6455, 4.2)"
 
 
 class WebSocketLayer:
@@ -40,7 +46,7 @@ class WebSocketLayer:
         self._held = 0  # bytes since the last complete request or frame
         self._asked = False
         self._tail = b""
-        self._protocol = ServerProtocol(subprotocols=[_SUBPROTOCOL], max_size=max_bytes)
+        self._protocol = ServerProtocol(subprotocols=[_SUBPROTOCOL], max_size=max_bytes, logger=_SILENT)
 
     @property
     def opened(self) -> bool:
@@ -87,6 +93,8 @@ class WebSocketLayer:
 
     def _receive_request(self, data: bytes) -> bytes:
         """Feed the request alone, so that it is answered before any frame behind it; return what is behind it."""
+        if self._held < len(_METHOD) and not _METHOD.startswith(data[: len(_METHOD) - self._held], self._held):
+            raise WebSocketRejected(_what_it_is(data) if self._held == 0 else _NO_HANDSHAKE)
         seen = self._tail + data
         end = seen.find(_END_OF_REQUEST)
         request = data if end < 0 else data[: end + len(_END_OF_REQUEST) - len(self._tail)]
@@ -101,7 +109,7 @@ class WebSocketLayer:
                 self._asked, self._held, self._tail = True, 0, b""
                 self._open(event)
         if self._protocol.handshake_exc is not None:
-            raise WebSocketRejected("the connection does not begin with a WebSocket handshake (RFC 6455, 4.2)")
+            raise WebSocketRejected(_NO_HANDSHAKE)
         return data[len(request) :]
 
     def _receive_frames(self, data: bytes) -> bytes:
@@ -153,6 +161,14 @@ class WebSocketLayer:
             self._protocol.fail(code, fault)
 
 
+def _what_it_is(first_bytes: bytes) -> str:
+    if first_bytes[:1] == b"\x16":
+        return "the device speaks TLS, and this port speaks plain WebSocket"
+    if first_bytes[:1] == b"\x10":
+        return "the device speaks MQTT without WebSocket, and this port wants it inside WebSocket"
+    return _NO_HANDSHAKE
+
+
 def _why(error: Exception | None) -> str:
     if isinstance(error, InvalidHandshake):
         name = type(error).__name__
@@ -160,5 +176,6 @@ def _why(error: Exception | None) -> str:
             "NegotiationError": 'the client does not offer the subprotocol "mqtt" (MQTT 3.1.1, 6.0.0-3)',
             "InvalidUpgrade": "the request is plain HTTP, not a WebSocket upgrade",
         }
-        return hint.get(name, f"the WebSocket handshake breaks RFC 6455 ({name})")
+        header = getattr(error, "name", None)  # of the library's choosing, not the client's
+        return hint.get(name, f"the WebSocket handshake breaks RFC 6455 ({f'header {header}' if header else name})")
     return "the WebSocket handshake was refused"

@@ -73,6 +73,10 @@ class WaitingMessages(asyncio.Queue["ApplicationMessage"]):
     def __init__(self) -> None:
         self._queue: deque[ApplicationMessage] = deque()
 
+    def __repr__(self) -> str:
+        """Say how many wait: what they hold is nobody's business in a log."""
+        return f"<{type(self).__name__} of {len(self._queue)}>"
+
     def put_nowait(self, item: ApplicationMessage) -> None:
         """Append a message."""
         self._queue.append(item)
