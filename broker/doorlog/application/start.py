@@ -10,7 +10,7 @@ from doorlog.application.check import check_settings
 from doorlog.application.development import development_settings, welcome
 from doorlog.application.service import serve
 from doorlog.door.door import Door
-from doorlog.errors import SettingsError
+from doorlog.errors import AddressError, SettingsError
 from doorlog.settings.load import load_settings
 from doorlog.settings.models import ListenerSettings, Settings
 
@@ -52,7 +52,10 @@ def run_locally(folder: Path, *, bind_all: bool, port_offset: int, console: bool
     settings, pki = development_settings(folder, bind_all=bind_all, port_offset=port_offset)
     settings = _with_console(settings, console=console)
     _refuse(settings, str(folder), warn)
-    _serve(settings, lambda door: tell(welcome(pki, settings, door)))
+    try:
+        _serve(settings, lambda door: tell(welcome(pki, settings, door)))
+    except AddressError as error:
+        raise AddressError(f"{error}, as with --port-offset 10000") from error
 
 
 def _with_console(settings: Settings, *, console: bool | None) -> Settings:
