@@ -1,6 +1,7 @@
-"""What amqtt loads by dotted path: password files, client certificates and topic rules.
+"""What amqtt loads by dotted path: password files, client certificates, topic rules, and the door itself.
 
 plugins:
+  amqtt_doorlog.DoorPlugin: {listeners: {mqtts: {bind: ":8883", tls: {certfile: chain.pem, keyfile: key.pem}}}}
   amqtt_doorlog.PasswordFilePlugin: {password_file: users.txt}
   amqtt_doorlog.ClientCertificatePlugin: {must_match: client_id}
   amqtt_doorlog.TopicAclPlugin: {rules: {"*": {publish: ["lp/%u/#"], subscribe: ["lp/%u/#"]}}}

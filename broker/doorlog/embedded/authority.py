@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from amqtt.contexts import Action, BrokerConfig, ListenerConfig, ListenerType
-from amqtt.errors import AMQTTError, PluginError
+from amqtt.contexts import Action
+from amqtt.errors import PluginError, PluginLoadError
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
 from amqtt.session import Session
-from amqtt.utils import import_string
 
 from doorlog.door.authority import Judgement
-from doorlog.embedded.broker import DoorlogBroker
+from doorlog.embedded.broker import DoorlogBroker, embedded_config
 from doorlog.embedded.credentials import ask_plugins
+from doorlog.embedded.permissions import TopicPermissions
+from doorlog.embedded.plugin_options import configured_plugins, load_fault
 from doorlog.embedded.session import session_of
-from doorlog.errors import SettingsError
 from doorlog.events.codes import Code
 from doorlog.events.parts import VerdictPart
 from doorlog.settings.models import Settings
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 OnRefusal = Callable[["DoorConnection", str, str], None]
 """Told of each refusal: the connection, the topic or filter, and ``subscribe``, ``publish`` or ``will``."""
+
+_abandoned: set[asyncio.Future[bool | str | None]] = set()
+"""Plugins that still run after their deadline: the event loop itself would not keep them from being collected."""
 
 
 class PluginAuthority:
@@ -93,35 +96,74 @@ class PluginAuthority:
             self._on_refusal(connection, topic, str(action))
 
     async def _judge_will(self, session: Session, connection: DoorConnection) -> tuple[Code, str | None] | None:
-        """Ask the topic plugins, as ``TopicPermissions`` does for messages; a code and a reason where they refuse."""
+        """Ask whether the device may leave its will; a code and a reason where it may not."""
         topic = session.will_topic
         if not session.will_flag or not topic or not self._topic_plugins:
             return None
-        asked: list[str] = []
-        deadline = asyncio.timeout(self._auth_timeout)
+        permissions = _AccountablePermissions(self._topic_plugins, timeout=self._auth_timeout)
         try:
-            async with deadline:
-                allowed = await self._may_publish(session, topic, asked)
-        except Exception as error:  # noqa: BLE001 - third-party code, whose texts may hold anything
-            if deadline.expired():
-                return Code.AUTH_TIMEOUT, f"{asked[-1]} did not answer within {self._auth_timeout:g} s"
-            return Code.AUTH_BACKEND_ERROR, f"{asked[-1]} failed: {type(error).__name__}"
+            allowed = await permissions.allows(session, topic, Action.PUBLISH)
+        except _NoAnswer as error:
+            return error.code, str(error)
         if allowed:
             return None
         self._on_refusal(connection, topic, "will")
         return Code.WILL_NOT_AUTHORIZED, None
 
-    async def _may_publish(self, session: Session, topic: str, asked: list[str]) -> bool:
-        allowed = False
-        for plugin in self._topic_plugins:
-            asked.append(type(plugin).__name__)
-            verdict = await plugin.topic_filtering(session=session, topic=topic, action=Action.PUBLISH)
-            if verdict is None:
-                continue
-            if not verdict:
-                return False
-            allowed = True
-        return allowed
+
+class _NoAnswer(Exception):
+    """A topic plugin gave no answer that counts."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class _AccountablePermissions(TopicPermissions):
+    """Permissions that tell a plugin that is broken from one that refuses, with one deadline for all plugins together.
+
+    As with credentials, a plugin runs as a task of its own and is left behind at the deadline, whatever it does then.
+    """
+
+    __slots__ = ("_deadline", "_seconds")
+
+    def __init__(self, plugins: Sequence[BaseTopicPlugin], *, timeout: float) -> None:
+        super().__init__(plugins, timeout=timeout)
+        self._seconds = timeout
+        self._deadline = asyncio.get_running_loop().time() + timeout
+
+    async def _ask(self, plugin: BaseTopicPlugin, session: Session, topic: str, action: Action) -> bool | None:
+        name = type(plugin).__name__
+        question = asyncio.ensure_future(_answer(plugin, session, topic, action))
+        try:
+            left = self._deadline - asyncio.get_running_loop().time()
+            await asyncio.wait((question,), timeout=max(0.0, left))
+        finally:
+            if not question.done():
+                _abandoned.add(question)
+                question.add_done_callback(_abandoned.discard)
+                question.cancel()
+        if not question.done():
+            raise _NoAnswer(Code.AUTH_TIMEOUT, f"{name} did not answer within {self._seconds:g} s")
+        answer = question.result()
+        if isinstance(answer, str):
+            raise _NoAnswer(Code.AUTH_BACKEND_ERROR, f"{name} failed: {answer}")
+        return answer
+
+
+async def _answer(plugin: BaseTopicPlugin, session: Session, topic: str, action: Action) -> bool | str | None:
+    """Give the plugin's verdict, or its fault in words of ours: its own may hold anything."""
+    try:
+        said: object = await plugin.topic_filtering(session=session, topic=topic, action=action)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return "CancelledError"  # of something that the plugin awaited; nobody cancelled us
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party code, which must harm nobody else
+        return type(error).__name__
+    # Strict, since a forgotten await would answer with a coroutine, which is true.
+    return said if said is None or isinstance(said, bool) else f"no bool but {type(said).__name__}"
 
 
 class EmbeddedAuthority(PluginAuthority):
@@ -160,65 +202,26 @@ class EmbeddedAuthority(PluginAuthority):
 
 
 def check_plugins(settings: Settings) -> None:
-    """Load the plugins of a configuration as a start would.
+    """Load the plugins of a configuration as a start does, and let them go.
 
     Raises:
-        SettingsError: With the plugin's place and the remedy.
+        SettingsError: With the plugin's place, the cause and the remedy.
     """
-    _plugin_options(settings)
+
+    async def load() -> None:
+        broker = _build_broker(settings, lambda _session, _topic, _action: None)
+        await broker.plugins_manager.close()
+
+    with ThreadPoolExecutor(1) as thread:  # which has no event loop yet, whoever calls
+        thread.submit(asyncio.run, load()).result()
 
 
 def _build_broker(settings: Settings, on_refusal: Callable[[Session, str, str], None]) -> DoorlogBroker:
-    names = {"default", *settings.listeners}
-    config = BrokerConfig(
-        # amqtt opens no port for these: the door has them.
-        listeners={name: ListenerConfig(type=ListenerType.EXTERNAL) for name in sorted(names)},
-        session_expiry_interval=settings.broker.session_expiry,
-        plugins=dict(_plugin_options(settings)),
+    plugins = configured_plugins(settings)
+    config = embedded_config(
+        {plugin.path: plugin.options for plugin in plugins}, session_expiry=settings.broker.session_expiry
     )
     try:
         return DoorlogBroker(config, on_refusal=on_refusal)
-    except (AMQTTError, PluginError, ValueError) as error:
-        raise SettingsError(f"plugins: {_cause(error)}") from error
-
-
-def _plugin_options(settings: Settings) -> Mapping[str, dict[str, Any]]:
-    options: dict[str, dict[str, Any]] = {}
-    for group, plugins in (("auth", settings.auth), ("acl", settings.acl), ("broker", settings.broker)):
-        for path, given in plugins.plugins.items():
-            place = f"{group}.plugins.{path}"
-            if path in options:
-                raise SettingsError(f"{place}: stands twice; keep one")
-            options[path] = _checked_options(place, path, given, _REQUIRED_BASE[group])
-    return options
-
-
-_REQUIRED_BASE: dict[str, type[BasePlugin[Any]]] = {
-    "auth": BaseAuthPlugin,
-    "acl": BaseTopicPlugin,
-    "broker": BasePlugin,
-}
-
-
-def _checked_options(place: str, path: str, given: dict[str, Any], base: type[BasePlugin[Any]]) -> dict[str, Any]:
-    try:
-        plugin = import_string(path)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(f"{place}: can not be imported: {error}; is its package installed here?") from error
-    if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        raise SettingsError(f"{place}: is no amqtt plugin of this kind ({base.__name__})")
-    known = _option_names(plugin)
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise SettingsError(f"{place}.{unknown[0]}: unknown option; known here: {', '.join(sorted(known)) or 'none'}")
-    return given
-
-
-def _option_names(plugin: type[Any]) -> set[str]:
-    return {field.name for field in fields(plugin.Config)} if is_dataclass(plugin.Config) else set()
-
-
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+    except (PluginError, PluginLoadError) as error:
+        raise load_fault(error, plugins) from error
