@@ -15,6 +15,7 @@ from doorlog.events.codes import DisconnectCause
 
 if TYPE_CHECKING:
     from doorlog.door.attempt import Attempt, ListenerRules
+    from doorlog.door.tls_engine import TlsEngine
 
 _KEEP_ALIVE_FACTOR = 1.5  # MQTT 3.1.1, 3.1.2-24
 _READER_LIMIT = 65_536
@@ -94,6 +95,11 @@ class DoorConnection:
     def ssl_object(self) -> ssl.SSLObject | None:
         """The TLS connection, on a TLS listener."""
         return self._layers.tls.ssl_object if self._layers.tls else None
+
+    @property
+    def tls(self) -> TlsEngine | None:
+        """What is known of the TLS connection, on a TLS listener."""
+        return self._layers.tls
 
     @property
     def disconnect_seen(self) -> bool:

@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Authority
@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _ACCEPTS_PER_TURN = 64  # so that a storm leaves the event loop time for admitted devices
 _PAUSE = 0.1  # seconds without accepting, when that fails
+_TRIES = 10
+_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _REMEDIES = {
     errno.EADDRINUSE: "stop what listens there, or choose another port",
     errno.EACCES: "choose a port above 1023, or give the process the right to bind this one",
@@ -52,6 +54,7 @@ class Listener:
         self.connects = 0
         self.port = rules.settings.address[1]
         self._sockets: Sequence[socket.socket] = ()
+        self._is_short = False
         self._protocols: set[DoorProtocol] = set()
         self._undecided: set[DoorProtocol] = set()
         self._empty = asyncio.Event()
@@ -120,7 +123,8 @@ class Listener:
             except OSError as error:  # no descriptors left, mostly; but accept(2) passes network errors on, too
                 self._pause(error)
                 return
-            self._welcome(accepted, (address[0], address[1]))
+            self._is_short = False
+            self._welcome(accepted, (_without_zone(address[0]), address[1]))
 
     def _welcome(self, accepted: socket.socket, source: tuple[str, int]) -> None:
         self.accepted += 1
@@ -137,7 +141,9 @@ class Listener:
             protocol.connection_lost(error)
 
     def _pause(self, error: OSError) -> None:
-        _log.warning("listener %s accepts nobody for a moment: %s", self.rules.name, error.strerror)
+        if not self._is_short:  # once, not ten times a second
+            _log.warning("listener %s accepts nobody for a moment: %s", self.rules.name, error.strerror)
+        self._is_short = True
         for listening in self._sockets:
             self.loop.remove_reader(listening.fileno())
         self.loop.call_later(_PAUSE, self._resume)
@@ -150,16 +156,41 @@ class Listener:
 async def _bind(host: str, port: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = [(family, address) for family, _kind, _protocol, _name, address in infos]
+    for _ in range(_TRIES if port == 0 else 1):
+        try:
+            return _listening_sockets(addresses)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            taken = error  # a free port of the first address need not be free on the others
+    raise taken
+
+
+def _listening_sockets(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     try:
-        for family, _kind, _protocol, _name, address in infos:
-            chosen = (address[0], sockets[0].getsockname()[1]) if sockets and port == 0 else address
-            sockets.append(_listening_socket(family, chosen))
+        for family, (ip, port, *scope) in addresses:
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            try:
+                sockets.append(_listening_socket(family, (ip, chosen, *scope)))
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                missing = error  # many containers have no IPv6, although its wildcard and ::1 are known by name
     except OSError:
         for opened in sockets:
             opened.close()
         raise
+    if missing is not None and not sockets:
+        raise missing
     return sockets
+
+
+def _without_zone(ip: str) -> str:
+    # The zone of a link-local address is our own interface; no log store takes it for an address.
+    return ip.partition("%")[0]
 
 
 def _listening_socket(family: int, address: tuple[object, ...]) -> socket.socket:

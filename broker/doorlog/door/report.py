@@ -188,6 +188,7 @@ def authorize_event(connection: DoorConnection, topic: str, what: str, now: date
         ),
         source=SourcePart(ip=connection.source[0], port=connection.source[1]),
         destination=DestinationPart(port=connection.destination_port),
+        tls=_tls_of_session(tls_part(connection.tls)) if connection.tls else None,
         mqtt=MqttPart(
             client_id=safe_text(connect.client_id, _CLIENT_ID_MAX) or None, topic=safe_text(topic, _TOPIC_MAX)
         ),

@@ -14,11 +14,11 @@ from doorlog.events.records import Connection, Event
 
 IdSource = Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"]
 
-# These refusals name a certificate whose issuer we verified: only time or revocation speaks against it.
-_ISSUER_VERIFIED = frozenset(
-    {Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID, Code.CLIENT_CERTIFICATE_REVOKED}
-)
-_CERTIFICATE_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
+# Refusals behind which the issuer's signature was verified. Not so a revocation, which OpenSSL looks up before it
+# verifies any signature: whoever knows a revoked serial number can write any name beside it.
+_ISSUER_VERIFIED = frozenset({Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID})
+_ISSUER_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
+_CERTIFICATE_REFUSED = _ISSUER_VERIFIED | _ISSUER_REFUSED | {Code.CLIENT_CERTIFICATE_REVOKED}
 _UNKNOWN = DeviceEvidencePart(confidence="unknown")
 
 
@@ -66,15 +66,25 @@ def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, Devi
 def _named_by_certificate(
     event: Connection, *, alternative_name: bool = False
 ) -> tuple[str, DeviceEvidencePart] | None:
-    x509 = event.tls.client.x509 if event.tls and event.tls.client else None
-    if x509 is None:
+    tls = event.tls
+    x509 = tls.client.x509 if tls and tls.client else None
+    names = x509 and (x509.alternative_names if alternative_name else x509.subject.common_name)
+    if tls is None or not names:
         return None
-    names = x509.alternative_names if alternative_name else x509.subject.common_name
-    if not names:
-        return None
-    code = event.event.code
-    if code in _CERTIFICATE_REFUSED:
-        evidence = ("showed a certificate with this name that does not come from a trusted authority",)
-        return names[0], DeviceEvidencePart(method="certificate", confidence="likely", evidence=evidence)
-    shown = "showed its certificate, which was refused" if code in _ISSUER_VERIFIED else "showed its certificate"
-    return names[0], DeviceEvidencePart(method="certificate", confidence="certain", evidence=(shown,))
+    verified = tls.established or event.event.code in _ISSUER_VERIFIED
+    evidence = DeviceEvidencePart(
+        method="certificate",
+        confidence="certain" if verified else "likely",
+        evidence=(_what_was_shown(event.event.code, verified=verified),),
+    )
+    return names[0], evidence
+
+
+def _what_was_shown(code: str | None, *, verified: bool) -> str:
+    if verified:
+        return "showed its certificate, which was refused" if code in _CERTIFICATE_REFUSED else "showed its certificate"
+    if code in _ISSUER_REFUSED:
+        return "showed a certificate with this name that does not come from a trusted authority"
+    if code == Code.CLIENT_CERTIFICATE_REVOKED:
+        return "showed a certificate with this name and a revoked serial number"
+    return "showed a certificate with this name, and left before it could be verified"
