@@ -15,6 +15,7 @@ from amqtt.plugins.authentication import AnonymousAuthPlugin
 from amqtt.plugins.base import BasePlugin, BaseTopicPlugin
 from amqtt.session import Session
 
+import support.packets as mqtt
 from doorlog.door.authority import Judgement
 from doorlog.door.connect_packet import Will
 from doorlog.door.connection import DoorConnection
@@ -332,6 +333,18 @@ async def test_a_start_and_a_check_find_the_same_fault(tmp_path: Path) -> None:
         assert "users.txt, line 1" in str(caught.value)
 
 
+class FailsToStop(BasePlugin[Any]):
+    """Does not end well."""
+
+    async def close(self) -> None:
+        raise RuntimeError("not my day")
+
+
+@pytest.mark.parametrize("others", [{}, {"test_embedded_authority.FailsToStop": {}}])
+async def test_a_check_of_good_plugins_says_nothing(others: dict[str, Any]) -> None:
+    check_plugins(settings({"support.third_party.Allows": {}}, broker=others))
+
+
 async def test_the_plugins_of_a_configuration_judge() -> None:
     rules = {"*": {"publish": ["pumps/#"]}}
     built = EmbeddedAuthority(settings({"support.third_party.Allows": {}}, acl={ACL: {"rules": rules}}), print)
@@ -349,3 +362,26 @@ async def test_the_plugins_of_a_configuration_judge() -> None:
         Code.WILL_NOT_AUTHORIZED,
         Code.CLIENT_ID_TAKEN,
     ]
+
+
+async def test_what_a_device_is_refused_later_is_told_with_its_connection() -> None:
+    told: list[tuple[Any, str, str]] = []
+    built = EmbeddedAuthority(
+        settings({"support.third_party.Allows": {}}, acl={ACL: {"rules": {}}}), lambda *refusal: told.append(refusal)
+    )
+    device = connected("p", user="anna")
+    connection = cast("DoorConnection", device)
+    await built.start()
+    try:
+        judgement = await built.judge(connection)
+        serving = asyncio.ensure_future(built.serve(connection, judgement))
+        device.reader.feed_data(mqtt.subscribe("secret/#"))
+        assert await device.answer(9) == b"\x20\x02\x00\x00" + b"\x90\x03\x00\x01\x80"
+        device.reader.feed_eof()
+        await serving
+    finally:
+        await built.shut_down()
+
+    assert told == [(connection, "secret/#", "subscribe")]
+    built.refused(judgement.session, "late", "publish")
+    assert len(told) == 1, "whose connection is over is refused nothing"

@@ -44,6 +44,16 @@ class Checks(BaseAuthPlugin):
                 raise FileNotFoundError("no url")
 
 
+class Outdated(BaseAuthPlugin):
+    """Its Config names a type that is not there any more."""
+
+    @dataclass
+    class Config:
+        """As strangers leave it behind."""
+
+        backend: Nothing  # type: ignore[name-defined] # noqa: F821 - that is the mistake
+
+
 def settings(auth: dict[str, Any], **groups: dict[str, Any]) -> Settings:
     plugins = {name: {"plugins": group} for name, group in {"auth": auth, **groups}.items()}
     return Settings.model_validate({"listeners": {"plain": {"bind": FREE}}, **plugins})
@@ -124,6 +134,10 @@ def test_a_fault_further_down_is_named_by_its_place() -> None:
     here: dict[str, Any] = {"support.third_party.Allows": {}}
 
     assert fault(here, acl={ACL: {"rules": {"anna": {"publish": "#"}}}}).startswith(f"acl.plugins.{ACL}.rules")
+    assert fault(here, acl={ACL: {"rules": {"anna": {"publsh": ["#"]}}}}) == (
+        f"acl.plugins.{ACL}: unknown option further down: publsh"
+    )
+    assert fault({f"{HERE}.Outdated": {"backend": {}}}).startswith(f"auth.plugins.{HERE}.Outdated: can not resolve")
 
 
 def test_a_value_that_may_be_a_secret_is_not_shown() -> None:

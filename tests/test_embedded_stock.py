@@ -115,6 +115,12 @@ def test_the_connect_says_all_but_the_password(connect: Connect, client_id: str)
     assert written == expected
 
 
+def test_a_connect_of_any_length() -> None:
+    for size in (0, 90, 127, 128, 16_000, 16_384, 65_535):
+        connect = Connect("MQTT", 4, False, 0, "p", None, None, Will("w", bytes(size), 2, True))
+        assert ConnectDecoder(1 << 20).receive(connect_without_password(connect, "p")) == connect
+
+
 async def test_amqtt_is_not_told_the_password(tmp_path: Path, passwords: dict[str, Any]) -> None:
     async with behind(tmp_path, {f"{HERE}.Witness": {}, **passwords}) as (broker, dial):
         anna = await dial("pump-17", "anna", PASSWORDS["anna"], keep_alive=30)
@@ -388,6 +394,20 @@ async def test_an_abstention_leaves_the_decision_to_others(tmp_path: Path, passw
         assert await anna.subscribe("pumps/bert/#") == REFUSED
         await anna.publish("pumps/anna/x", b"1")
         assert await anna.message() == Message("pumps/anna/x", b"1")
+
+
+async def test_what_a_device_may_not_receive_is_no_refusal_of_its_own(
+    tmp_path: Path, passwords: dict[str, Any]
+) -> None:
+    rules = {"*": {"publish": ["#"], "subscribe": ["#"], "receive": ["public/#"]}}
+    acl = {"amqtt_doorlog.TopicAclPlugin": {"rules": rules}}
+    async with behind(tmp_path, {**passwords, **acl}) as (broker, dial):
+        anna = await dial("pump-17", "anna", PASSWORDS["anna"])
+        await anna.subscribe("#")
+        await anna.publish("secret/1", b"1")
+        await anna.publish("public/1", b"1")
+        assert await anna.message() == Message("public/1", b"1")
+    assert not [record for record in broker.log.records if record["event"]["action"] == "authorize"]
 
 
 async def test_without_topic_plugins_nobody_is_asked(tmp_path: Path, passwords: dict[str, Any]) -> None:

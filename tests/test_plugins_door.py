@@ -37,10 +37,19 @@ class FailsToStop(BasePlugin[Any]):
     """A plugin of somebody else's that is in trouble itself."""
 
     async def on_broker_pre_shutdown(self) -> None:
+        self.left_behind = asyncio.create_task(asyncio.Event().wait())
         raise RuntimeError("not my day")
 
     async def close(self) -> None:
         raise RuntimeError("nor this")
+
+
+class SubscribesEarly(BasePlugin[Any]):
+    """Brings back subscriptions before the broker is started."""
+
+    async def on_broker_pre_start(self) -> None:
+        for topic_filter in ("lp/#", "secret/#"):
+            await self.context.add_subscription("pump-17", topic_filter, 1)
 
 
 @pytest.fixture(scope="module")
@@ -280,9 +289,9 @@ async def test_the_order_of_plugins_is_all_one(tmp_path: Path, *, door_first: bo
 
 async def test_subscriptions_that_plugins_make_before_the_door_is_open(tmp_path: Path) -> None:
     rules = {"*": {"subscribe": ["lp/#"]}}
-    plugins = {"test_embedded_stock.Restores": {}, "amqtt_doorlog.TopicAclPlugin": {"rules": rules}, **ALLOWS}
-    async with stock_behind_the_door(tmp_path, plugins, door_first=False) as broker:
-        assert not broker.broker.subscriptions, "the other topic plugins decide"
+    plugins = {f"{HERE}.SubscribesEarly": {}, "amqtt_doorlog.TopicAclPlugin": {"rules": rules}, **ALLOWS}
+    async with stock_behind_the_door(tmp_path, plugins) as broker:
+        assert list(broker.broker.subscriptions) == ["lp/#"], "the other topic plugins decide"
 
 
 async def test_sessions_end_when_the_broker_stops(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import Action
@@ -210,7 +210,8 @@ def check_plugins(settings: Settings) -> None:
 
     async def load() -> None:
         broker = _build_broker(settings, lambda _session, _topic, _action: None)
-        await broker.plugins_manager.close()
+        with suppress(Exception):  # how they end is no fault of the configuration
+            await broker.plugins_manager.close()
 
     with ThreadPoolExecutor(1) as thread:  # which has no event loop yet, whoever calls
         thread.submit(asyncio.run, load()).result()

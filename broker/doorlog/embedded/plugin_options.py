@@ -8,7 +8,7 @@ from typing import Any
 
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
 from amqtt.utils import import_string
-from dacite import Config, DaciteError, MissingValueError, WrongTypeError, from_dict
+from dacite import Config, DaciteError, MissingValueError, UnexpectedDataError, WrongTypeError, from_dict
 
 from doorlog.errors import DoorlogError, SettingsError
 from doorlog.settings.models import Settings
@@ -87,6 +87,8 @@ def _check_options(plugin: ConfiguredPlugin) -> None:
     _check_names(plugin)
     try:
         from_dict(config, plugin.options, Config(strict=True))
+    except UnexpectedDataError as error:
+        raise SettingsError(f"{place}: unknown option further down: {', '.join(sorted(error.keys))}") from error
     except MissingValueError as error:
         raise SettingsError(f"{place}.{error.field_path}: is missing") from error
     except WrongTypeError as error:
