@@ -67,6 +67,11 @@ $(NODE_CLIENT)/node_modules/.package-lock.json: $(NODE_CLIENT)/package-lock.json
 bench: dev ## ratios against stock amqtt and mosquitto, measured in one run
 	$(BIN)/python -m bench
 
+docs: dev ## make the pages in docs anew from what they describe
+	$(BIN)/python -m doorlog.events.explanations >docs/codes.md
+	$(BIN)/python -m doorlog.settings.reference >docs/configuration.md
+	PYTHONPATH=tests $(BIN)/python -m support.log_page >docs/log.md
+
 lock: ## pin all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra uvloop --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
 	uv pip compile pyproject.toml --extra uvloop --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
