@@ -112,7 +112,7 @@ def environment() -> dict[str, str]:
 
 def free_offset() -> int:
     """Return what may be added to the usual ports so that all of them were free a moment ago."""
-    for offset in range(20_000, 50_000, 17):
+    for offset in range(10_000, 23_000, 17):  # below the ports of outgoing connections
         try:
             for port in LOCAL_PORTS:
                 with socket.socket() as probe:

@@ -20,9 +20,8 @@ from doorlog.errors import DoorlogError
 from doorlog.log.schema import json_schema
 from doorlog.passwords import read_users, set_password
 from support.broker import FREE, tls
-from support.commands import Said, doorlog, free_offset, write_yaml
+from support.commands import Said, doorlog, free_fixed_port, free_offset, write_yaml
 from support.pki import Pki
-from support.ports import free_port
 
 COMMANDS = ("run", "check", "health", "passwd", "schema")
 USERS = {"plugins": {"amqtt_doorlog.PasswordFilePlugin": {"password_file": "users.txt"}}}
@@ -34,7 +33,7 @@ def config(tmp_path: Path) -> Path:
     set_password(tmp_path / "users.txt", "pump-17", "secret")
     return write_yaml(
         tmp_path / "doorlog.yaml",
-        listeners={"plain": {"bind": f"127.0.0.1:{free_port()}"}},
+        listeners={"plain": {"bind": f"127.0.0.1:{free_fixed_port()}"}},
         auth=USERS,
         log={"file": {"path": "doorlog.jsonl"}},
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from doorlog.application.health import Health, Queues, check_health, parse_table, read_queues
 from doorlog.settings.models import ListenerSettings
-from support.ports import free_port
+from support.commands import free_fixed_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other kernels have no such table")
 
@@ -51,7 +51,7 @@ def bound(server: socket.socket) -> str:
 
 
 def test_a_broker_that_is_not_running() -> None:
-    port = free_port()
+    port = free_fixed_port()
 
     assert ask(f"127.0.0.1:{port}") == Health(
         "tls", healthy=False, sentence=f"nothing listens on 127.0.0.1:{port}: is the broker running?"
@@ -92,7 +92,7 @@ def test_one_listener_of_two(tmp_path: Path) -> None:
     with listening() as server:
         listeners = {
             "good": ListenerSettings(bind=bound(server)),
-            "bad": ListenerSettings(bind=f"127.0.0.1:{free_port()}"),
+            "bad": ListenerSettings(bind=f"127.0.0.1:{free_fixed_port()}"),
         }
         assert [(answer.listener, answer.healthy) for answer in check_health(listeners)] == [
             ("good", True),

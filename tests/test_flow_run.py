@@ -24,6 +24,7 @@ from support.clients.raw_tls import handshake_then, open_tunnel
 from support.commands import (
     DOORLOG,
     LOCAL_PORTS,
+    READY,
     free_offset,
     ports_of,
     run_doorlog,
@@ -32,7 +33,7 @@ from support.commands import (
     write_yaml,
 )
 from support.pki import Pki
-from support.processes import Finished, Serving, run
+from support.processes import Finished, Serving, run, serving
 from support.records import Record, action_is, following, parse_records, read_records
 
 ACCEPTED = b"\x20\x02\x00\x00"
@@ -166,7 +167,7 @@ async def test_others_get_in_only_when_asked_for(tmp_path: Path) -> None:
 # stopping
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_stop_leaves_a_record_for_everybody_who_was_there(tmp_path: Path, pki: Pki, number: int) -> None:
     doors = {"plain": {"bind": FREE}, "tls": {"bind": FREE, "tls": tls(pki.server())}}
     config = configuration(tmp_path, listeners=doors)
@@ -206,6 +207,19 @@ async def test_a_stop_leaves_a_record_for_everybody_who_was_there(tmp_path: Path
     assert sorted(ended) == sorted(admitted)
     stages = [record["doorlog"]["stage"] for record in records if record["event"]["action"] == "connect"]
     assert sorted(stages) == ["connect", "handshake", "session", "session"]
+
+
+async def test_a_broker_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    ignoring = "trap '' HUP; exec \"$@\""  # as nohup does
+    async with serving(
+        ["sh", "-c", ignoring, "sh", *DOORLOG, "run", "-c", config], ready=READY, cwd=tmp_path
+    ) as server:
+        server.process.send_signal(signal.SIGHUP)
+        await tcp_open_and_close(target(server))
+        assert await stopped(server, signal.SIGTERM) == 0
+
+    assert ("connect", "closed_before_connect") in codes(read_records(tmp_path / "doorlog.jsonl"))
 
 
 async def test_a_broker_that_was_killed_appends_to_its_log_when_it_comes_back(tmp_path: Path) -> None:

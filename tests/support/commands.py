@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import sys
@@ -17,13 +16,14 @@ from doorlog.application.cli import app
 from support.processes import Serving, run, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
 
     from support.processes import Finished
 
 DOORLOG = (sys.executable, "-m", "doorlog")
 READY = r"doorlog is ready|^doorlog: ready: (?P<urls>.*)"
+_EPHEMERAL = 32_768  # from here on, Linux gives ports to outgoing connections
 LOCAL_PORTS = {"plain": 1883, "tls": 8883, "mtls": 8884, "ws": 8083, "wss": 8084}
 
 
@@ -75,14 +75,27 @@ async def stopped(server: Serving, number: int) -> int:
 def free_offset() -> int:
     """Return what may be added to the usual ports so that all of them were free a moment ago."""
     while True:
-        offset = random.randrange(10_000, 50_000)
-        with ExitStack() as stack:
-            try:
-                for port in LOCAL_PORTS.values():
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
-            except OSError:
-                continue
+        offset = random.randrange(10_000, _EPHEMERAL - max(LOCAL_PORTS.values()))
+        if _all_free(port + offset for port in LOCAL_PORTS.values()):
             return offset
+
+
+def free_fixed_port() -> int:
+    """Return a port that was free a moment ago, and that no outgoing connection takes meanwhile."""
+    while True:
+        port = random.randrange(10_000, _EPHEMERAL)
+        if _all_free([port]):
+            return port
+
+
+def _all_free(ports: Iterable[int]) -> bool:
+    with ExitStack() as stack:
+        try:
+            for port in ports:
+                stack.enter_context(socket.socket()).bind(("", port))
+        except OSError:
+            return False
+        return True
 
 
 def write_yaml(path: Path, **groups: Any) -> Path:
@@ -95,9 +108,3 @@ def ports_of(server: Serving) -> dict[str, int]:
     """Return the port of each listener, from the line in which the broker said that it is ready."""
     urls = (entry.split(" ") for entry in server.ready["urls"].split(", "))
     return {name: int(url.rpartition(":")[2]) for name, url in urls}
-
-
-def can_read(path: Path, uid: int) -> bool:
-    """Tell whether another user could read a file, and all folders above it."""
-    others = (path.stat().st_mode & 0o004, *(folder.stat().st_mode & 0o001 for folder in path.resolve().parents))
-    return os.getuid() == uid or all(others)

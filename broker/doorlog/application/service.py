@@ -30,7 +30,7 @@ from doorlog.identity.resolve import identify
 from doorlog.log import Log, open_log
 from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STOP_SECONDS = 20.0
 
 
@@ -144,7 +144,9 @@ class Service:
 
 
 async def serve(settings: Settings, on_started: Callable[[Door], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then stop cleanly.
+    """Serve until SIGTERM, SIGINT or SIGHUP (its terminal is gone), then stop cleanly.
+
+    A signal that is ignored when this is called stays ignored: ``nohup`` and shells' background jobs rely on it.
 
     Args:
         settings: The configuration.
@@ -226,10 +228,11 @@ def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
 def _signals() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
-    for number in _SIGNALS:
+    numbers = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in numbers:
         loop.add_signal_handler(number, came.set)
     try:
         yield came
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)

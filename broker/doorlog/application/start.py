@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 
 def run_configured(config: Path, *, console: bool | None, warn: Say, tell: Say) -> None:
-    """Serve a configuration until SIGTERM or SIGINT.
+    """Serve a configuration until SIGTERM, SIGINT or SIGHUP.
 
     Args:
         config: A YAML file.
@@ -36,7 +36,7 @@ def run_configured(config: Path, *, console: bool | None, warn: Say, tell: Say) 
 
 
 def run_locally(folder: Path, *, bind_all: bool, port_offset: int, console: bool | None, warn: Say, tell: Say) -> None:
-    """Serve without a configuration until SIGTERM or SIGINT.
+    """Serve without a configuration until SIGTERM, SIGINT or SIGHUP.
 
     Args:
         folder: Where certificates, the demo user and the log are kept; created, and used again next time.
