@@ -178,4 +178,4 @@ async def check_nothing_is_left(door: Door, before: set[asyncio.Task[Any]]) -> N
         assert not listener.rules.counts._by_source
     while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
         await asyncio.wait(left)
-    gc.collect()  # a forgotten socket or transport warns now, and a warning is a failure
+    gc.collect(1)  # a forgotten socket or transport warns now, and a warning is a failure

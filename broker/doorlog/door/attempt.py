@@ -254,10 +254,10 @@ class Attempt:
             if tls.state is TlsState.ESTABLISHED:
                 self.phase = Stage.CONNECT
                 self._check_resumed_certificate(tls)
+            elif tls.client.client_hello is None and self.bytes_received > _HELLO_MAX_BYTES:
+                self.conclude(Code.MALFORMED_HELLO, f"the ClientHello is larger than {_HELLO_MAX_BYTES} bytes")
             elif tls.state is TlsState.HANDSHAKE:
                 self.phase = Stage.HANDSHAKE
-            elif self.bytes_received > _HELLO_MAX_BYTES:
-                self.conclude(Code.MALFORMED_HELLO, f"the ClientHello is larger than {_HELLO_MAX_BYTES} bytes")
 
     def _check_resumed_certificate(self, tls: TlsEngine) -> None:
         fault = tls.resumed_certificate_fault()
