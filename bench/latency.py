@@ -114,10 +114,10 @@ def _stormy(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _pings(sock: socket, process: subprocess.Popen[str]) -> Iterator[float]:
-    while True:
-        begun = time.perf_counter()
+    """Ping on schedule; a wait counts from when PINGREQ was due, so that a stall counts for each that it delays."""
+    due = time.perf_counter()
+    while process.poll() is None:
+        time.sleep(max(due - time.perf_counter(), 0))
         clients.ping(sock)
-        yield (time.perf_counter() - begun) * 1000
-        if process.poll() is not None:
-            return
-        time.sleep(_EVERY)
+        yield (time.perf_counter() - due) * 1000
+        due += _EVERY

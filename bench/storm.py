@@ -15,18 +15,19 @@ from pathlib import Path
 from bench import clients
 from bench.plugins import WRONG_PASSWORD
 
-_THREADS = 8
+# At most so many attempts are under way: a handshake is over in milliseconds, a login waits for the password's hash.
+_THREADS = {"handshake": 8, "login": 64}
 
 
-def storm(fail: Callable[[], None], rate: float, seconds: float) -> int:
+def storm(fail: Callable[[], None], rate: float, seconds: float, threads: int) -> int:
     """Fail so often, for so long; return how many attempts were made."""
     start = time.monotonic()
-    with ThreadPoolExecutor(_THREADS) as threads:
-        return sum(
-            threads.map(
-                lambda number: _paced(fail, start + number / rate, _THREADS / rate, start + seconds), range(_THREADS)
-            )
-        )
+
+    def one_thread(number: int) -> int:
+        return _paced(fail, start + number / rate, threads / rate, start + seconds)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(one_thread, range(threads)))
 
 
 def _paced(fail: Callable[[], None], due: float, every: float, end: float) -> int:
@@ -53,7 +54,7 @@ def main() -> None:
         fail: Callable[[], None] = lambda: clients.refuse_server(address, foreign)  # noqa: E731 - one of two one-liners
     else:
         fail = lambda: _log_in_in_vain(address)  # noqa: E731 - see above
-    print(storm(fail, float(rate), float(seconds)))
+    print(storm(fail, float(rate), float(seconds), _THREADS[kind]))
 
 
 if __name__ == "__main__":
