@@ -1,0 +1,158 @@
+"""The rooms of the house: who may import whom, how long a file may be, and that each has its test."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted([*(ROOT / "broker").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+TESTS = {path.name for path in (ROOT / "tests").glob("test_*.py")}
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors", "text", "topics"),
+    ("events", "passwords"),
+    ("certificates", "settings"),
+    ("log", "identity", "door"),
+    ("embedded",),
+    ("application",),
+    ("__main__",),
+)
+"""DESIGN.md, Layout: each room imports only rooms on lower floors, so neighbours do not know each other."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+PLUGINS = "amqtt_doorlog"
+MAX_LINES = 300
+UNTESTED = {"__init__", "__main__"}
+"""What only names or starts other modules."""
+TESTED_THROUGH = {
+    "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
+    "test_door_connect_fields.py": "test_door_connect_packet.py",
+    "test_door_proxy_extensions.py": "test_door_proxy_header.py",
+    "test_embedded_session_attributes.py": "test_embedded_credentials.py",
+}
+"""Modules that have no other door than their neighbour's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import in a source file."""
+
+    path: Path
+    line: int
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def room(self) -> str | None:
+        """The room of doorlog that is imported; ``__init__`` for the package itself."""
+        package, _, rest = self.module.partition(".")
+        return (rest.partition(".")[0] or "__init__") if package == "doorlog" else None
+
+
+def room_of(path: Path) -> str:
+    """Return the room of a source file of doorlog, or the name of the other package."""
+    package, *rest = path.relative_to(ROOT).with_suffix("").parts[1:]
+    return rest[0] if package == "doorlog" else package
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (Import(path, node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative imports hide the room"
+            assert node.module is not None
+            yield Import(path, node.lineno, node.module)
+
+
+IMPORTS = [found for path in SOURCES for found in imports_of(path)]
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {room_of(path) for path in SOURCES} - {"__init__", PLUGINS}
+    assert rooms == set(FLOOR)
+
+
+def test_each_room_imports_only_rooms_below_it() -> None:
+    wrong = []
+    for found in IMPORTS:
+        room, other = room_of(found.path), found.room
+        if room in FLOOR and other not in {None, "__init__", room} and FLOOR[room] <= FLOOR[str(other)]:
+            wrong.append(str(found))
+    assert not wrong
+
+
+def test_events_know_nobody() -> None:
+    """Readers, stores and other programs may use them alone."""
+    ours = {found.room for found in IMPORTS if room_of(found.path) == "events"} - {None, "events"}
+    assert ours <= {"errors", "text"}
+
+
+def test_doorlog_never_imports_its_plugins() -> None:
+    assert not [str(found) for found in IMPORTS if room_of(found.path) != PLUGINS and found.package == PLUGINS]
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("amqtt", {"embedded", "application", PLUGINS}),  # the door, the log and the events serve any broker
+        ("transitions", {"embedded"}),
+        ("websockets", {"door"}),
+        ("structlog", {"log"}),
+        ("typer", {"application"}),
+        ("uvloop", {"application"}),
+    ],
+)
+def test_a_library_stays_in_its_room(package: str, rooms: set[str]) -> None:
+    assert {room_of(found.path) for found in IMPORTS if found.package == package} <= rooms
+
+
+def test_only_declared_libraries_are_imported() -> None:
+    """By the names of their packages; see ``dependencies`` in pyproject.toml."""
+    declared = {
+        "amqtt", "argon2", "cryptography", "dacite", "orjson", "pydantic", "pydantic_core", "rich", "structlog",
+        "transitions", "typer", "uvloop", "websockets", "yaml",
+    }  # fmt: skip
+    used = {found.package for found in IMPORTS} - set(sys.stdlib_module_names) - {"doorlog", PLUGINS}
+    assert used <= declared
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
+def test_no_file_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
+def test_every_file_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring
+    assert len(docstring.splitlines()[0]) <= 120
+
+
+def name_of_test(path: Path) -> str:
+    """Return ``test_door_client_hello.py`` for ``doorlog/door/client_hello.py``."""
+    package, *rest = path.relative_to(ROOT).with_suffix("").parts[1:]
+    return "_".join(["test", *(["plugins"] if package == PLUGINS else []), *rest]) + ".py"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
+def test_every_file_has_its_test(path: Path) -> None:
+    name = name_of_test(path)
+    if path.stem not in UNTESTED:
+        assert TESTED_THROUGH.get(name, name) in TESTS
+
+
+def test_no_exception_is_out_of_date() -> None:
+    assert set(TESTED_THROUGH) <= {name_of_test(path) for path in SOURCES}
+    assert not set(TESTED_THROUGH) & TESTS
