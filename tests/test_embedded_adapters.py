@@ -15,10 +15,11 @@ from support.broker_memory import MemoryConnection, connected
 ANYBODY = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
 
 
-def admitted(client_id: str = "pump-1") -> MemoryConnection:
-    connection = connected(client_id)
-    connection.connect_packet = packet(0x10, text("MQTT") + b"\x04\x02\x00\x3c" + text(client_id))
-    return connection
+CONNECT = packet(0x10, text("MQTT") + b"\x04\x02\x00\x3c" + text("pump-1"))
+
+
+def admitted() -> MemoryConnection:
+    return connected("pump-1")
 
 
 async def test_stock_broker_serves_an_admitted_connection() -> None:
@@ -26,7 +27,7 @@ async def test_stock_broker_serves_an_admitted_connection() -> None:
     await broker.start()
     connection = admitted()
     serving = asyncio.ensure_future(
-        broker.external_connected(AdmittedReader(connection), AdmittedWriter(connection), "default")
+        broker.external_connected(AdmittedReader(connection, CONNECT), AdmittedWriter(connection), "default")
     )
     assert await connection.answer(4) == b"\x20\x02\x00\x00"
     session = broker.sessions["pump-1"][0]
@@ -44,9 +45,9 @@ async def test_stock_broker_serves_an_admitted_connection() -> None:
 
 async def test_connect_is_replayed_in_any_pieces_and_the_rest_follows() -> None:
     connection = admitted()
-    whole = connection.connect_packet + b"\xc0\x00"
+    whole = CONNECT + b"\xc0\x00"
     connection.reader.feed_data(b"\xc0\x00")
-    reader = AdmittedReader(connection)
+    reader = AdmittedReader(connection, CONNECT)
     head = await reader.read(1) + await reader.read(3)
     assert head + await reader.read(len(whole) - 4) == whole
     connection.reader.feed_eof()
@@ -58,18 +59,18 @@ async def test_end_within_a_read_over_the_seam_keeps_what_came() -> None:
     connection = admitted()
     connection.reader.feed_data(b"\xc0")
     connection.reader.feed_eof()
-    reader = AdmittedReader(connection)
+    reader = AdmittedReader(connection, CONNECT)
     reader.feed_eof()
     with pytest.raises(asyncio.IncompleteReadError) as ended:
-        await reader.read(len(connection.connect_packet) + 2)
-    assert ended.value.partial == connection.connect_packet + b"\xc0"
+        await reader.read(len(CONNECT) + 2)
+    assert ended.value.partial == CONNECT + b"\xc0"
 
 
 async def test_everything_can_be_read_at_once() -> None:
     connection = admitted()
     connection.reader.feed_data(b"\xc0\x00")
     connection.reader.feed_eof()
-    assert await AdmittedReader(connection).read() == connection.connect_packet + b"\xc0\x00"
+    assert await AdmittedReader(connection, CONNECT).read() == CONNECT + b"\xc0\x00"
 
 
 async def test_writer_waits_for_the_device_and_closes() -> None:

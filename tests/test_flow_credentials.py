@@ -223,7 +223,9 @@ async def test_a_plugin_that_hangs_for_one_and_harms_nobody_else(tmp_path: Path)
     assert late.connack == refusal(3)
     check_refused(record, "auth_timeout", 3)
     assert verdicts(record) == [("HangsForOne", "timeout")]
-    assert record["doorlog"]["auth"]["verdicts"][0]["duration"] >= 0.3e9
+    assert (
+        record["doorlog"]["auth"]["verdicts"][0]["duration"] >= 0.25e9
+    )  # its clock starts a little after the deadline's
 
 
 async def test_a_device_that_leaves_while_its_credentials_are_judged(tmp_path: Path) -> None:

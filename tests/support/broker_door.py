@@ -78,7 +78,6 @@ class DoorConnection(asyncio.Protocol):
         self.cause: DisconnectCause | None = None
         self.principal: str | None = None
         self.connect: Connect = None  # type: ignore[assignment] # nobody sees it before it is decoded
-        self.connect_packet = b""
 
     @property
     def disconnect_seen(self) -> bool:
@@ -101,7 +100,7 @@ class DoorConnection(asyncio.Protocol):
             self.close()
             return
         if connect is not None:
-            self.connect, self.connect_packet = connect, self._decoder.packet
+            self.connect = connect
             self.principal = connect.user_name
             self._take(self._decoder.trailing)
             self._task = asyncio.ensure_future(self._door.admit(self))

@@ -28,7 +28,6 @@ class MemoryConnection:
 
     def __init__(self, connect: Connect, *, principal: str | None = None) -> None:
         self.connect = connect
-        self.connect_packet = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"
         self.principal = principal
         self.connection_id = "0123456789abcdef"
         self.listener = "default"

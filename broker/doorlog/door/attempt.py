@@ -79,7 +79,6 @@ class Attempt:
         "connack",
         "connect",
         "connect_facts",
-        "connect_packet",
         "early",
         "layers",
         "output",
@@ -96,7 +95,6 @@ class Attempt:
         self.code: Code | None = None
         self.reason: str | None = None
         self.connect: Connect | None = None
-        self.connect_packet = b""
         self.connect_facts: ConnectFacts | None = None
         self.connack: int | None = None
         self.layers: Layers | None = None
@@ -284,7 +282,6 @@ class Attempt:
         if connect is None:
             return
         self.connect = connect
-        self.connect_packet = self._connect_decoder.packet
         self.early += self._connect_decoder.trailing
         self._connect_decoder = None
         self.phase = Stage.CREDENTIALS

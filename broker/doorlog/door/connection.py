@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doorlog.door.connect_packet import Connect
@@ -28,8 +29,7 @@ class DoorConnection:
 
     Attributes:
         connection_id: The id that stands in its records.
-        connect: The decoded CONNECT.
-        connect_packet: The same as it came, for a broker that wants it replayed.
+        connect: The decoded CONNECT; without its password once admitted.
         source: The device's address and port.
         listener: The name of the listener.
         destination_port: Its port.
@@ -53,7 +53,6 @@ class DoorConnection:
         "bytes_sent",
         "cause",
         "connect",
-        "connect_packet",
         "connection_id",
         "destination_port",
         "heard_at",
@@ -79,7 +78,6 @@ class DoorConnection:
         self._unread = 0  # bytes that TLS and WebSocket answered by themselves while the device does not read
         self.connection_id = connection_id
         self.connect: Connect = attempt.connect
-        self.connect_packet = attempt.connect_packet
         self.source = attempt.source
         self.listener = rules.name
         self.destination_port = port
@@ -109,6 +107,7 @@ class DoorConnection:
     def admitted(self, attempt: Attempt) -> None:
         """Begin the session: take what came behind CONNECT, and watch the keep-alive."""
         self.bytes_received, self.bytes_sent = attempt.bytes_received, attempt.bytes_sent
+        self.connect = replace(self.connect, password=None)  # it was judged: nobody needs it any more
         early, attempt.early = bytes(attempt.early), bytearray()
         self._layers.trust()
         self.heard_at = self._loop.time()

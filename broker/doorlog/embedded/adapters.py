@@ -1,6 +1,6 @@
 """Admitted connections for a stock amqtt broker: its CONNECT is replayed, then the connection's own bytes follow.
 
-    await broker.external_connected(AdmittedReader(connection), AdmittedWriter(connection), listener_name)
+    await broker.external_connected(AdmittedReader(connection, packet), AdmittedWriter(connection), listener_name)
 
 The stock broker reads the CONNECT once more and asks its auth plugins once more.
 """
@@ -22,10 +22,11 @@ class AdmittedReader(ReaderAdapter):
 
     Args:
         connection: The connection.
+        connect_packet: The CONNECT to begin with.
     """
 
-    def __init__(self, connection: AdmittedConnection) -> None:
-        self._replay = memoryview(connection.connect_packet)
+    def __init__(self, connection: AdmittedConnection, connect_packet: bytes) -> None:
+        self._replay = memoryview(connect_packet)
         self._reader = connection.reader
 
     async def read(self, n: int = -1) -> bytes:

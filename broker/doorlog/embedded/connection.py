@@ -26,11 +26,6 @@ class AdmittedConnection(Protocol):
         ...
 
     @property
-    def connect_packet(self) -> bytes:
-        """The CONNECT as it was sent, to replay it to a broker that must read it itself."""
-        ...
-
-    @property
     def connection_id(self) -> str:
         """The id that stands in this connection's records."""
         ...

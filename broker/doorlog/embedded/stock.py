@@ -192,10 +192,6 @@ class StockAuthority(PluginAuthority):
 class _Replay(AdmittedReader):
     """Gives a CONNECT of ours, then what the device sends."""
 
-    def __init__(self, connection: DoorConnection, connect_packet: bytes) -> None:
-        super().__init__(connection)
-        self._replay = memoryview(connect_packet)
-
     async def read(self, n: int = -1) -> bytes:
         """Read bytes; see ``AdmittedReader``."""
         try:
