@@ -319,7 +319,7 @@ def test_an_alert_instead_of_a_hello(chain: ServedChain) -> None:
 def test_the_beginning_of_what_may_be_plaintext_is_waited_for(chain: ServedChain, said: bytes) -> None:
     engine = TlsEngine(lambda _hello: chain)
     engine.receive(said)
-    assert engine.state is TlsState.HELLO
+    assert engine.state.name == "HELLO"  # a word, so that the type checker does not take the state for settled
     assert why(engine, Ending.TIMEOUT) is Code.NOT_TLS
     engine.receive(b"\x00 whatever it is")
     assert engine.state is TlsState.FAILED
