@@ -65,7 +65,7 @@ def test_a_connect_waits_for_its_verdict(size: int) -> None:
     assert device.take_output() == b""
 
 
-@pytest.mark.parametrize(("code", "answer"), CONNACK_OF.items())
+@pytest.mark.parametrize(("code", "answer"), CONNACK_OF.items(), ids=str)
 def test_each_verdict_has_its_connack(code: Code, answer: int) -> None:
     device = attempt()
     device.receive(CONNECT)
@@ -118,12 +118,17 @@ def test_what_a_refused_connect_said_is_kept() -> None:
     assert device.reason
 
 
-def test_a_shutdown_stays_where_the_attempt_was() -> None:
-    device = attempt()
-    device.receive(CONNECT)
-    device.conclude(Code.SERVER_SHUTDOWN)
-    assert verdict(device) == (Stage.CREDENTIALS, Code.SERVER_SHUTDOWN)
-    assert device.take_output() == b""
+@pytest.mark.parametrize("code", [Code.SERVER_SHUTDOWN, Code.INTERNAL_ERROR])
+def test_what_is_not_the_devices_fault_stays_where_the_attempt_was(code: Code) -> None:
+    early, late = attempt(), attempt()
+    early.receive(CONNECT[:5])
+    late.receive(CONNECT)
+    for device in (early, late):
+        device.conclude(code)
+    assert verdict(early) == (Stage.CONNECT, code)
+    assert verdict(late) == (Stage.CREDENTIALS, code)
+    assert (early.take_output(), early.connack) == (b"", None), "no answer to what was not asked yet"
+    assert (late.take_output(), late.connack) == (b"\x20\x02\x00\x03", 3), "server unavailable: come back later"
 
 
 # limits

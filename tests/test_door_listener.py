@@ -49,6 +49,19 @@ async def test_a_free_port_is_told() -> None:
         assert (await ask(opened.target(), CONNECT, expect=4)).received == CONNACK
 
 
+async def test_a_device_that_lost_its_power_is_noticed_by_the_kernel() -> None:
+    """With a keep-alive of 0 nobody else would ever find out (RFC 9293, 3.8.4)."""
+    async with open_door() as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await wire.receive()
+        (protocol,) = opened.door.listeners["plain"]._protocols
+        assert protocol._transport is not None
+        accepted = protocol._transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        wire.fin()
+
+
 async def test_ipv6() -> None:
     async with open_door(None, on("[::1]:0")) as opened:
         assert await log_in("::1", opened.target().port) == CONNACK

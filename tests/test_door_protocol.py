@@ -233,9 +233,15 @@ async def test_stopping_while_a_device_is_judged() -> None:
         await wire.send(CONNECT)
         await authority.judging.wait()
         await opened.door.shut_down()
-        assert (await opened.connect()).event.code == Code.SERVER_SHUTDOWN
+        event = await opened.connect()
+        assert event.event.code == Code.SERVER_SHUTDOWN
+        assert event.mqtt is not None
+        assert event.mqtt.connack is not None
+        assert event.mqtt.connack.code == 3
         assert opened.count(Action.CONNECT) == 1
         assert authority.served == 0
+        await wire.drain()
+        assert bytes(wire.received) == SERVER_UNAVAILABLE, "it may come back later"
 
 
 async def test_stopping_before_the_authority_was_even_asked() -> None:
@@ -287,6 +293,25 @@ async def test_an_authority_that_never_lets_go_does_not_hold_up_the_stop() -> No
         assert (await opened.connect()).event.code == Code.SERVER_SHUTDOWN
         let_go.set()
     assert authority.served == 0
+
+
+async def test_a_broker_that_never_returns_is_cut_off_in_the_end() -> None:
+    async def hangs(connection: DoorConnection) -> None:
+        connection.write(CONNACK)
+        await asyncio.get_running_loop().create_future()
+
+    async with open_door(Scripted(serve=hangs)) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await wire.receive()
+        stopping = asyncio.ensure_future(opened.door.shut_down())
+        wire.rst()
+        (protocol,) = opened.door.listeners["plain"]._protocols
+        await until(lambda: protocol._is_lost)
+        assert not stopping.done()
+        opened.door.abort()
+        async with asyncio.timeout(5):
+            await stopping
+        assert (await opened.disconnect()).event.code == DisconnectCause.RESET
 
 
 async def test_stopping_waits_for_a_session_that_is_being_closed() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from doorlog.door.classify import Ending, TlsEvidence, classify_connect, classify_tls
-from doorlog.door.connect_packet import Connect, ConnectDecoder, connack_for
+from doorlog.door.connect_packet import Connect, ConnectDecoder, ReturnCode, connack_for
 from doorlog.door.layers import Layers
 from doorlog.door.limits import AttemptLimits, is_within, source_key
 from doorlog.door.proxy_header import ProxyHeader, ProxyHeaderDecoder
@@ -43,6 +43,7 @@ CONNACK_OF = {
     Code.NOT_AUTHORIZED: 5,
     Code.WILL_NOT_AUTHORIZED: 5,
 }
+_NOBODYS_FAULT = frozenset({Code.SERVER_SHUTDOWN, Code.INTERNAL_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class Attempt:
         self.reason = reason
         self.phase = STAGE_OF.get(code, self.phase)
         answer = CONNACK_OF.get(code)
+        if code in _NOBODYS_FAULT and self.connect is not None:
+            answer = ReturnCode.SERVER_UNAVAILABLE
         if answer:  # CONNACK 0 is for the broker to send
             self.connack = answer
             self._answer(connack_for(self._protocol_level, answer))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
@@ -44,7 +43,6 @@ class DoorProtocol(asyncio.Protocol):
         "_listener",
         "_peer_finished",
         "_recorded",
-        "_source",
         "_task",
         "_transport",
         "connection_id",
@@ -52,7 +50,6 @@ class DoorProtocol(asyncio.Protocol):
 
     def __init__(self, listener: Listener, source: tuple[str, int], *, crowded: bool) -> None:
         self._listener = listener
-        self._source = source
         self._accepted_at = time.monotonic_ns()
         self._transport: asyncio.Transport | None = None
         self._connection: DoorConnection | None = None
@@ -66,16 +63,14 @@ class DoorProtocol(asyncio.Protocol):
         self._attempt = Attempt(listener.rules, source)
         if crowded:
             bound = listener.rules.limits.attempts_per_listener
-            self._attempt.conclude(
-                Code.TOO_MANY_CONNECTIONS,
-                f"more than {bound} connections of this listener wait for a verdict",
-            )
+            reason = f"more than {bound} connections of this listener wait for a verdict"
+            self._attempt.conclude(Code.TOO_MANY_CONNECTIONS, reason)
 
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours to use."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being a subclass
+        self._transport = cast("asyncio.Transport", transport)
         if self._attempt.code is not None:
             self._finish()
             return
@@ -133,6 +128,12 @@ class DoorProtocol(asyncio.Protocol):
             self._resume_reading()
 
     # What the listener calls
+
+    def cut(self) -> None:
+        """End it at once, whatever is under way; the records are emitted."""
+        self.abort()
+        if self._task is not None:
+            self._task.cancel()
 
     def shut_down(self) -> None:
         """The broker stops: an undecided attempt gets its record now."""
@@ -243,8 +244,7 @@ class DoorProtocol(asyncio.Protocol):
         # FIN behind our answer, but keep on reading: closing with unread bytes would send RST,
         # which makes the device's stack throw our alert or CONNACK away (RFC 1122, 4.2.2.13).
         self._resume_reading()
-        with contextlib.suppress(OSError, RuntimeError):
-            self._transport.write_eof()
+        self._transport.write_eof()
 
     def _record(self, judgement: Judgement | None = None) -> ConnectEvent:
         self._recorded = True
@@ -291,10 +291,9 @@ class DoorProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _pause_reading(self) -> None:
-        if self._transport is not None and self._transport.is_reading():
+        if self._transport is not None:
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            with contextlib.suppress(RuntimeError):
-                self._transport.resume_reading()
+        if self._transport is not None:
+            self._transport.resume_reading()
