@@ -29,8 +29,8 @@ SCENARIOS = {
 
 def main() -> None:
     arguments = _parse()
-    options = SMOKE if arguments.smoke else QUICK if arguments.quick else FULL
-    results = Results(machine.describe())
+    size, options = ("smoke", SMOKE) if arguments.smoke else ("quick", QUICK) if arguments.quick else ("full", FULL)
+    results = Results({**machine.describe(), "Run": size})
     wanted = arguments.scenario or list(SCENARIOS)
     with tempfile.TemporaryDirectory(prefix="doorlog-bench-") as folder:
         setup = Setup(Path(folder), make_certificates(Path(folder)), limits=costs.LIMITS)
