@@ -1,13 +1,20 @@
-"""Which event loops a test module runs on: those that it names in ``EVENT_LOOPS``, else asyncio's own."""
+"""What all tests have in common: the event loops that a module names in ``EVENT_LOOPS``, and signals that arrive."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
+
+# A shell's background job ignores SIGINT, nohup SIGHUP, and a process hands that on to its children: a broker that
+# is told to stop by such a signal would then go on, as it should, and the test would wait for ever.
+for ignored in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler)
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
