@@ -153,3 +153,16 @@ def test_only_the_device_is_added() -> None:
     assert named.model_dump(exclude={"device", "doorlog"}) == event.model_dump(exclude={"device", "doorlog"})
     assert event.event.action is Action.CONNECT
     assert ended_session().event.code == DisconnectCause.KEEP_ALIVE_TIMEOUT
+
+
+def test_a_reason_is_put_beside_the_device() -> None:
+    event = identify(failed_connect(), reason="because")
+    assert event.event.reason == "because"
+    assert isinstance(event, Connection)
+    assert event.doorlog.device is not None
+
+
+def test_an_event_without_a_connection_takes_a_reason_too() -> None:
+    event = stopped_audit()
+    assert identify(event, reason="the broker stopped").event.reason == "the broker stopped"
+    assert identify(event) is event

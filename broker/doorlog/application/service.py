@@ -120,10 +120,8 @@ class Service:
 
     def _refine(self, event: Event) -> Event:
         """On the log's thread: name the device, and say why."""
-        event = identify(event, self._settings.device.id)
-        if event.event.reason is not None:
-            return event
-        return event.model_copy(update={"event": event.event.model_copy(update={"reason": reason_of(event)})})
+        reason = reason_of(event) if event.event.reason is None else None
+        return identify(event, self._settings.device.id, reason)
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
         self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))

@@ -18,7 +18,8 @@ from doorlog.errors import MalformedHello
 
 _READ_BYTES = 65_536
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, 3.2
-_FATAL_ALERT = b"\x15\x03\x03\x00\x02\x02"
+_FATAL = 2  # RFC 8446, 6: AlertLevel
+_FATAL_ALERT = b"\x15\x03\x03\x00\x02" + bytes((_FATAL,))
 
 ChainPolicy = Callable[[ClientHello | None], ServedChain]
 """Chooses what to serve, after the ClientHello was seen."""
@@ -58,6 +59,9 @@ class TlsEngine(TlsWitness):
         assert self._incoming is not None  # noqa: S101 - set when the hello was complete
         if self.state is TlsState.HANDSHAKE:
             self.client.feed(data)
+            if self.client.alert is not None and self.client.alert[0] == _FATAL:
+                self.state = TlsState.FAILED  # OpenSSL would say the same, in more words and with an exception
+                return b""
         self._incoming.write(data)
         return self._step()
 

@@ -22,22 +22,25 @@ _CERTIFICATE_REFUSED = _ISSUER_VERIFIED | _ISSUER_REFUSED | {Code.CLIENT_CERTIFI
 _UNKNOWN = DeviceEvidencePart(confidence="unknown")
 
 
-def identify(event: Event, id_source: IdSource = "client_id") -> Event:
+def identify(event: Event, id_source: IdSource = "client_id", reason: str | None = None) -> Event:
     """Name the device of an event, as far as the event itself can.
 
     Args:
-        event: Any event; only those about a connection change.
+        event: Any event; only those about a connection are given a device.
         id_source: Where the operator takes a device's id from.
+        reason: Becomes ``event.reason``, unless it is None: the event is copied once for both.
 
     Returns:
         The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
     """
+    said = {} if reason is None else {"event": event.event.model_copy(update={"reason": reason})}
     if not isinstance(event, Connection):
-        return event
+        return event.model_copy(update=said) if said else event
     found = _named_by_setting(event, id_source) or _named_by_certificate(event)
     device_id, evidence = found or (None, _UNKNOWN)
     return event.model_copy(
         update={
+            **said,
             "device": DevicePart(id=device_id) if device_id else None,
             "doorlog": event.doorlog.model_copy(update={"device": evidence}),
         }
