@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
+
 from doorlog.door.transport import SocketTransport
 
 EVENT_LOOPS = ("asyncio", "uvloop")
@@ -219,3 +221,93 @@ async def test_nothing_happens_after_the_end() -> None:
         assert not told.transport.is_reading()
         assert told.transport.get_extra_info("socket") is None
         assert told.said == ["made", "lost"]
+
+
+def reset(device: socket.socket) -> None:
+    device.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    device.close()
+
+
+async def turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+async def test_a_reset_right_behind_the_last_words(size: int) -> None:
+    """Both wait in the kernel. libuv, below uvloop, tells of an error on a socket once and never again."""
+    async with talking() as (told, device):
+        device.setblocking(True)
+        device.sendall(bytes(size))
+        reset(device)
+        await told.until("lost")
+        assert len(told.received) == size
+        assert isinstance(told.error, ConnectionResetError)
+        assert "eof" not in told.said
+
+
+async def test_a_reset_behind_words_that_nobody_wants_yet() -> None:
+    async with talking() as (told, device):
+        device.setblocking(True)
+        told.transport.pause_reading()
+        device.sendall(bytes(100_000))
+        reset(device)
+        await turns()
+        assert told.said == ["made"]
+        told.transport.resume_reading()
+        await told.until("data")
+        told.transport.pause_reading()
+        told.transport.resume_reading()
+        await told.until("lost")
+        assert len(told.received) == 100_000
+        assert isinstance(told.error, ConnectionResetError)
+
+
+async def test_a_reset_while_much_waits_to_be_written() -> None:
+    async with talking() as (told, device):
+        told.transport.write(bytes(20 << 20))
+        reset(device)
+        await told.until("lost")
+        assert isinstance(told.error, OSError)
+        assert told.transport.get_write_buffer_size() == 0
+        told.transport.write(b"nobody is there")
+
+
+async def test_a_device_that_was_gone_from_the_beginning() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reset(socket.create_connection(server.getsockname()))
+        accepted, _ = server.accept()
+        accepted.setblocking(False)
+        told = Told()
+        SocketTransport(asyncio.get_running_loop(), accepted, told).begin()
+        await told.until("lost")
+    assert isinstance(told.error, ConnectionResetError)
+
+
+async def test_a_fin_is_told_once() -> None:
+    """A socket at its end is readable for ever."""
+    async with talking(half_open=True) as (told, device):
+        device.shutdown(socket.SHUT_WR)
+        await told.until("eof")
+        told.transport.pause_reading()
+        told.transport.resume_reading()
+        await turns()
+        assert told.said == ["made", "eof"]
+
+
+@pytest.mark.parametrize("callback", ["data_received", "eof_received"])
+async def test_a_protocol_that_fails_loses_its_connection(callback: str) -> None:
+    """As asyncio has it: a socket that nobody understands any more must not stay open."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+
+    def breaks(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    async with talking() as (told, device):
+        setattr(told, callback, breaks)
+        device.send(b"x")
+        device.shutdown(socket.SHUT_WR)
+        await told.until("lost")
+        assert isinstance(told.error, ZeroDivisionError)
+    assert isinstance(faults[0]["exception"], ZeroDivisionError)

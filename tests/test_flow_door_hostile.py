@@ -45,6 +45,8 @@ UPGRADE = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
 )
 each_version = pytest.mark.parametrize("version", ["1.2", "1.3"])
+any_loop = pytest.mark.asyncio(loop_factories=["asyncio"])
+"""For what is between OpenSSL, a parser and a record: which loop moves the bytes makes no difference."""
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +193,7 @@ GARBAGE = random.Random(17).randbytes(100_000)
 HANDSHAKE_RECORD = b"\x16\x03\x01\x40\x00"
 
 
+@any_loop
 @pytest.mark.parametrize(
     ("listener", "said", "codes"),
     [
@@ -226,6 +229,7 @@ async def test_much_of_nothing(broker: Running, listener: str, said: bytes, code
     assert record["source"]["bytes"] <= 200_000
 
 
+@any_loop
 async def test_a_client_hello_with_hostile_names(broker: Running) -> None:
     name = b'evil\r\n{"forged": 1}\x1b[2J\xff\xe2\x80\xae'
     hello = client_hello(Offer(server_name="a" * len(name), alpn=("b" * 8,))).replace(b"a" * len(name), name)
@@ -440,6 +444,7 @@ async def test_garbage_after_admission(broker: Running, version: TlsVersion) -> 
     assert (await broker.disconnect_of(tunnel.wire.address))["event"]["code"] == "tls_error"
 
 
+@any_loop
 async def test_nobody_renegotiates(broker: Running) -> None:
     """s_client renegotiates when it reads a line with R; the door says no_renegotiation (RFC 5746, 4.5)."""
     argv = ["openssl", "s_client", "-connect", str(broker.target("tls")), "-tls1_2"]
@@ -469,6 +474,7 @@ async def resume(
     return result.connected
 
 
+@any_loop
 @each_version
 async def test_a_ticket_of_one_listener_opens_no_other(
     broker: Running, pki: Pki, tmp_path: Path, version: TlsVersion
@@ -484,6 +490,7 @@ async def test_a_ticket_of_one_listener_opens_no_other(
     assert refused["tls"]["resumed"] is False
 
 
+@any_loop
 @each_version
 async def test_a_ticket_with_a_certificate_proves_nothing_elsewhere(
     broker: Running, pki: Pki, tmp_path: Path, version: TlsVersion
@@ -496,6 +503,7 @@ async def test_a_ticket_with_a_certificate_proves_nothing_elsewhere(
     assert "x509" not in record["tls"]["client"]
 
 
+@any_loop
 async def test_a_ticket_is_worth_nothing_after_a_restart(tmp_path: Path, pki: Pki) -> None:
     ticket = str(tmp_path / "ticket.pem")
     async with house(tmp_path / "first", pki) as broker:
@@ -524,6 +532,7 @@ def short_lived(pki: Pki, seconds: float) -> CertificateFiles:
     return replace(plain, certfile=certfile, certificate=signed)
 
 
+@any_loop
 @each_version
 async def test_a_certificate_that_has_expired_since_the_session_began(
     broker: Running, pki: Pki, version: TlsVersion
@@ -563,6 +572,7 @@ async def log_in(target: Target, context: ssl.SSLContext, session: ssl.SSLSessio
         return client.session
 
 
+@any_loop
 async def test_a_forged_certificate_of_a_revoked_number_names_nobody_for_certain(tmp_path: Path, pki: Pki) -> None:
     """OpenSSL looks a serial number up before it verifies the signature: the name beside it can be anybody's."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -585,6 +595,7 @@ async def test_a_forged_certificate_of_a_revoked_number_names_nobody_for_certain
         assert record["doorlog"]["device"]["confidence"] == "likely"
 
 
+@any_loop
 async def test_a_hostile_subject_in_a_record(broker: Running, pki: Pki) -> None:
     name = 'pump\r\n{"event": 1}\u202e\x1b[2J'
     files = pki.client(name)
@@ -646,6 +657,54 @@ async def test_a_source_over_its_limit_frees_its_place_again(tmp_path: Path, pki
             await until(lambda: len(broker.service.door.listeners["tls"]._protocols) == 2)
             seen = await handshake_then(broker.target("tls"), "fin", dial=crowd, data=CONNECT, expect=4)
             assert seen.plaintext == CONNACK
+
+
+def misfortunes(broker: Running, pki: Pki) -> list[Callable[[], Awaitable[Any]]]:
+    """Return one of each thing that can happen at a door."""
+    plain, over_tls, mutual = broker.target("plain"), broker.target("tls"), broker.target("mtls")
+    proxy, websocket = broker.target("lb"), broker.target("ws")
+    return [
+        lambda: send_then(plain, b"", "fin"),
+        lambda: send_then(plain, b"", "rst"),
+        lambda: send_then(plain, CONNECT[:9], "rst"),
+        lambda: send_then(plain, GARBAGE[:5000], "fin"),
+        lambda: ask(plain, mqtt.connect(""), expect=4),
+        lambda: send_then(plain, mqtt.connect("") + PUBLISH, "rst"),
+        lambda: send_then(over_tls, CONNECT, "fin"),
+        lambda: send_then(over_tls, client_hello()[:99], "rst"),
+        lambda: hello_then(over_tls, "fin"),
+        lambda: hello_then(over_tls, "rst", only("1.2")),
+        lambda: handshake_then(over_tls, "fin", Offer(cafile=pki.other_cafile)),
+        lambda: handshake_then(over_tls, "close_notify", data=mqtt.connect("") + mqtt.DISCONNECT, expect=4),
+        lambda: handshake_then(over_tls, "rst", data=mqtt.connect("")),
+        lambda: handshake_then(mutual, "fin", only("1.3")),
+        lambda: send_then(proxy, b"PROXY UNKNOWN\r\n" + CONNECT[:4], "fin"),
+        lambda: send_then(proxy, mqtt.proxy_v2("10.0.0.9") + mqtt.connect("") + mqtt.DISCONNECT, "fin"),
+        lambda: send_then(websocket, UPGRADE + GARBAGE[:500], "fin"),
+        lambda: send_then(websocket, UPGRADE[:50], "rst"),
+    ]
+
+
+async def test_a_storm_of_everything_at_once(broker: Running, pki: Pki) -> None:
+    """An admitted device is served meanwhile; afterwards, sockets and records are equal in number."""
+    chance = random.Random(17)
+    storm = misfortunes(broker, pki) * 12
+    chance.shuffle(storm)
+    at_once = asyncio.Semaphore(40)
+
+    async def happens(misfortune: Callable[[], Awaitable[Any]]) -> None:
+        async with at_once:
+            await misfortune()
+
+    async with open_wire(broker.target("plain")) as wire:
+        await admitted(wire)
+        raging = asyncio.gather(*map(happens, storm))
+        while not raging.done():
+            await wire.send(mqtt.PINGREQ)
+            assert await wire.receive() == b"\xd0\x00"
+        await raging
+        await until(lambda: broker.service.door.connects == len(storm) + 1)
+        wire.fin()
 
 
 async def test_stopping_in_every_phase(tmp_path: Path, pki: Pki) -> None:

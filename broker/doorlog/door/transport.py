@@ -9,6 +9,7 @@ loses the address of a peer that is gone again. Measured on one connect + close:
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,7 @@ class SocketTransport(asyncio.Transport):
         "_buffer",
         "_closing",
         "_ending",
+        "_error",
         "_loop",
         "_paused_writing",
         "_protocol",
@@ -47,6 +49,7 @@ class SocketTransport(asyncio.Transport):
         self._buffer = bytearray()
         self._reading = False
         self._at_end = False
+        self._error: OSError | None = None
         self._closing = False
         self._ending = False
         self._paused_writing = False
@@ -98,6 +101,10 @@ class SocketTransport(asyncio.Transport):
         try:
             if data:
                 self._protocol.data_received(data)
+                self._look_for_reset()
+                return
+            if self._error is not None:
+                self._fail(self._error)
                 return
             self.pause_reading()  # a socket at its end is readable for ever
             self._at_end = True
@@ -106,6 +113,17 @@ class SocketTransport(asyncio.Transport):
         except Exception as error:  # noqa: BLE001 - as asyncio does: nobody understands this connection any more
             self._loop.call_exception_handler({"message": "a protocol failed", "exception": error, "transport": self})
             self._fail(error)
+
+    def _look_for_reset(self) -> None:
+        # libuv, below uvloop, tells of an error on a socket once and never again, also when there were bytes to read
+        # in front of it. Taking the error off the socket makes the rest of them, and their end, ordinary news.
+        if self._sock is None or not self._reading:
+            return
+        number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._error = OSError(number, os.strerror(number))
+            self.pause_reading()
+            self.resume_reading()
 
     # Writing
 
