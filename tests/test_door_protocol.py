@@ -14,6 +14,7 @@ from doorlog.door.authority import Judgement
 from doorlog.door.connection import DoorConnection
 from doorlog.door.protocol import DoorProtocol
 from doorlog.events.codes import Action, Code, DisconnectCause
+from doorlog.events.records import Event
 from support.clients.raw import ask, open_wire, send_then, silent
 from support.doors import CONNACK, FREE, OpenDoor, Scripted, open_door, until
 
@@ -434,6 +435,70 @@ async def test_a_fault_while_a_device_is_judged_ends_it(
         authority.verdict.set()
         await opened.connect()
     assert opened.count(Action.CONNECT) == 1
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_fault_while_an_end_is_judged_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("doorlog.door.attempt.Attempt.end", breaks)
+    async with open_door() as opened:
+        for leave in ("fin", "rst"):
+            await send_then(opened.target(), b"\x10", leave)
+        for number in (1, 2):
+            assert (await opened.connect(number)).event.code == Code.INTERNAL_ERROR
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_fault_before_the_authority_is_asked_is_ours(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("doorlog.door.protocol.DoorConnection", breaks)
+    async with open_door() as opened:
+        seen = await ask(opened.target(), CONNECT, expect=4)
+        assert (await opened.connect()).event.code == Code.INTERNAL_ERROR
+        assert seen.received == SERVER_UNAVAILABLE
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_fault_when_a_session_begins_ends_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(DoorConnection, "admitted", breaks)
+    async with open_door() as opened:
+        seen = await ask(opened.target(), CONNECT, expect=4, leave="silence")
+        assert (await opened.connect()).event.code == Code.ADMITTED
+        assert seen.ended in {"eof", "reset"}
+        assert (await opened.disconnect()).event.code == DisconnectCause.CLOSED_BY_BROKER
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_log_that_fails_leaves_no_connection_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """It should never raise; if it does, nobody is served whose record may be missing."""
+    async with open_door() as opened:
+        listener = opened.door.listeners["plain"]
+
+        def breaks(event: Event) -> None:
+            opened.emit(event)
+            if event.event.action is Action.CONNECT:
+                raise ZeroDivisionError
+
+        listener.emit = breaks
+        seen = await ask(opened.target(), CONNECT, expect=4, leave="silence")
+        assert seen.received == b""
+        assert seen.ended in {"eof", "reset"}
+        assert opened.authority.served == 0
+        opened.events.clear()  # for one without its end
+        opened.door.listeners["plain"].accepted = listener.connects = 0
     assert "ZeroDivisionError" in caplog.text
 
 

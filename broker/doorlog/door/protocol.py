@@ -197,15 +197,15 @@ class DoorProtocol(asyncio.Protocol):
         self._connection = connection
         connection.principal = judgement.principal
         session = report.SessionReport(self._record(judgement), time.monotonic_ns())
-        self._attempt.release()
-        self._listener.leave(self)
-        self._resume_reading()
-        connection.admitted(self._attempt)
-        if self._is_lost:
-            connection.lost(self._error)
-        elif self._peer_finished:
-            connection.peer_finished()
         try:
+            self._attempt.release()
+            self._listener.leave(self)
+            self._resume_reading()
+            connection.admitted(self._attempt)
+            if self._is_lost:
+                connection.lost(self._error)
+            elif self._peer_finished:
+                connection.peer_finished()
             await self._listener.authority.serve(connection, judgement)
         except Exception:  # noqa: BLE001 - whatever stands behind the door, the door goes on
             _log.exception("the broker failed to serve a connection")
@@ -217,12 +217,13 @@ class DoorProtocol(asyncio.Protocol):
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.error("the door failed on connection %s", self.connection_id, exc_info=error)
-            self.abort()
+            if self._recorded:
+                self.abort()
         if self._task is not task:
             return
         self._task = None
-        if not self._recorded:  # what the authority waited for was cancelled, by somebody else than us
-            self._attempt.conclude(Code.AUTH_BACKEND_ERROR)
+        if not self._recorded:  # or what the authority waited for was cancelled, by somebody else than us
+            self._attempt.conclude(Code.INTERNAL_ERROR if error else Code.AUTH_BACKEND_ERROR)
             self._finish()
         self._forget_if_over()
 
