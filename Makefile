@@ -46,7 +46,7 @@ types: dev ## static types, strict
 unit: dev ## tests over real sockets with real clients, and branch coverage
 	rm -f .coverage*
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
-COVERAGE := 90
+COVERAGE := 98
 
 fuzz: dev ## a short run of each fuzz target (FUZZ_RUNS=1000000 for a long one)
 	@for target in tests/fuzz/fuzz_*.py; do \

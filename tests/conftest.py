@@ -9,6 +9,11 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import settings
+
+# Enough to catch what breaks often; the fuzz targets look for what breaks rarely, with a thousand times as many inputs.
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile("suite")
 
 # A shell's background job ignores SIGINT, nohup SIGHUP, and a process hands that on to its children: a broker that
 # is told to stop by such a signal would then go on, as it should, and the test would wait for ever.
