@@ -13,7 +13,16 @@ from support.broker import FREE, Running, listeners, running, tls
 from support.clients.base import TlsVersion
 from support.clients.openssl import EXOTIC, OpenSslClient
 from support.clients.raw import Dial, ask, open_wire, send_then, silent, tcp_open_and_close, tcp_open_and_reset
-from support.clients.raw_tls import Offer, half_hello, handshake_then, hello_then, only, open_tunnel
+from support.clients.raw_tls import (
+    Offer,
+    client_hello,
+    half_hello,
+    handshake_then,
+    hello_then,
+    only,
+    open_tunnel,
+    with_only_group,
+)
 from support.pki import Pki
 
 VERSIONS: tuple[TlsVersion, ...] = ("1.2", "1.3")
@@ -338,6 +347,16 @@ async def test_no_agreement(broker: Running, exotic: str, code: str, alert: int)
     assert not result.connected
     assert record["doorlog"]["stage"] == "handshake"
     assert (record["tls"]["alert"]["code"], record["tls"]["alert"]["direction"]) == (alert, "sent")
+
+
+async def test_a_group_that_nobody_has_in_tls_1_3(broker: Running) -> None:
+    hello = with_only_group(client_hello(only("1.3")), 0xFE00)  # a private one (RFC 8446, 4.2.7)
+    seen = await send_then(broker.target("tls"), hello, "silence")
+
+    record = await broker.connect_of(seen)
+    assert stopped_at(record) == ("handshake", "no_shared_group")
+    assert 40 in seen.alerts_received
+    assert (record["tls"]["alert"]["code"], record["tls"]["alert"]["direction"]) == (40, "sent")
 
 
 async def test_alpn_mismatch(tmp_path: Path, pki: Pki) -> None:
