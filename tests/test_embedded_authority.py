@@ -385,3 +385,22 @@ async def test_what_a_device_is_refused_later_is_told_with_its_connection() -> N
     assert told == [(connection, "secret/#", "subscribe")]
     built.refused(judgement.session, "late", "publish")
     assert len(told) == 1, "whose connection is over is refused nothing"
+
+
+async def test_a_late_refusal_belongs_to_the_connection_that_it_happened_on() -> None:
+    told: list[object] = []
+    old, new = cast("DoorConnection", object()), cast("DoorConnection", object())
+    judges = PluginAuthority(
+        [], lambda *_: True, auth_timeout=1, on_refusal=lambda connection, *_: told.append(connection)
+    )
+    session = Session()
+    session.client_id = "pump-17"
+
+    async def refused_late() -> None:
+        judges.refused(session, "pumps/17", "publish")
+
+    with judges._serving(old, "pump-17"):
+        late = asyncio.create_task(refused_late())
+        with judges._serving(new, "pump-17"):
+            await late
+    assert told == [old]

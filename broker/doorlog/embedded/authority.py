@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import Action
@@ -31,6 +32,9 @@ OnRefusal = Callable[["DoorConnection", str, str], None]
 
 _abandoned: set[asyncio.Future[bool | str | None]] = set()
 """Plugins that still run after their deadline: the event loop itself would not keep them from being collected."""
+
+_served: ContextVar[DoorConnection | None] = ContextVar("doorlog_served", default=None)
+"""The connection that the running task serves, or was started for."""
 
 
 class PluginAuthority:
@@ -83,15 +87,18 @@ class PluginAuthority:
     @contextmanager
     def _serving(self, connection: DoorConnection, client_id: str) -> Iterator[None]:
         self._connections[client_id] = connection
+        token = _served.set(connection)
         try:
             yield
         finally:
+            _served.reset(token)
             if self._connections.get(client_id) is connection:  # it may have been taken over
                 del self._connections[client_id]
 
     def refused(self, session: Session, topic: str, action: str) -> None:
         """Take note that a topic plugin refused a session something."""
-        connection = self._connections.get(session.client_id or "")
+        # The task knows better than the client id, which may have been taken over meanwhile.
+        connection = _served.get() or self._connections.get(session.client_id or "")
         if connection is not None:
             self._on_refusal(connection, topic, str(action))
 
