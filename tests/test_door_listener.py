@@ -186,8 +186,10 @@ async def test_a_shortage_while_stopping() -> None:
     async with open_door() as opened:
         listener = opened.door.listeners["plain"]
         listener._pause(OSError(errno.EMFILE, "Too many open files"))
+        over = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * listener_module._PAUSE, over.set)  # behind the listener's own timer
         await opened.door.shut_down()
-        await asyncio.sleep(2 * listener_module._PAUSE)  # the pause is over, the sockets are gone
+        await over.wait()
         assert not listener._sockets
 
 
