@@ -2,7 +2,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE CHANGELOG.md ./
-RUN python -m venv /opt/doorlog && /opt/doorlog/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN python -m venv /opt/doorlog && /opt/doorlog/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 COPY broker broker
 COPY plugins plugins
 RUN /opt/doorlog/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -27,7 +27,7 @@ PROMISED = {
     """,
     "credentials": """
         bad_password unknown_user no_credentials not_authorized client_id_taken will_not_authorized
-        auth_backend_error auth_timeout throttled
+        auth_backend_error auth_timeout throttled log_unavailable
     """,
 }
 ANYWHERE = {Code.SERVER_SHUTDOWN, Code.INTERNAL_ERROR}

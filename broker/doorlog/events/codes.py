@@ -16,6 +16,8 @@ class Action(StrEnum):
     AUDIT_STARTED = "audit_started"
     AUDIT_STOPPED = "audit_stopped"
     AUDIT_GAP = "audit_gap"
+    AUDIT_CHECKPOINT = "audit_checkpoint"
+    FLOOD = "flood"
 
 
 class Outcome(StrEnum):
@@ -100,6 +102,7 @@ class Code(StrEnum):
     AUTH_BACKEND_ERROR = "auth_backend_error"
     AUTH_TIMEOUT = "auth_timeout"
     THROTTLED = "throttled"
+    LOG_UNAVAILABLE = "log_unavailable"
     # any stage: the broker itself ended the attempt
     SERVER_SHUTDOWN = "server_shutdown"
     INTERNAL_ERROR = "internal_error"
@@ -117,7 +120,17 @@ class DisconnectCause(StrEnum):
     PACKET_TOO_LARGE = "packet_too_large"
     TLS_ERROR = "tls_error"
     CLOSED_BY_BROKER = "closed_by_broker"
+    LOG_UNAVAILABLE = "log_unavailable"  # strict: the record of its admission could not be written
     SERVER_SHUTDOWN = "server_shutdown"
+
+
+class GapCause(StrEnum):
+    """``event.code`` of an ``audit_gap`` record: why records are missing, or may be."""
+
+    OVERFLOW = "overflow"  # more events than the memory for them holds
+    WRITE_FAILED = "write_failed"  # the file could not be written for a while
+    INTERRUPTED = "interrupted"  # the broker before ended without closing the log
+    TRUNCATED = "truncated"  # another program cut or removed the file while we wrote it
 
 
 _FIRST_CODE_OF_STAGE = {

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import yaml
 from pydantic import Field
 
-from doorlog.events.codes import Action, Code, DisconnectCause, Stage
+from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Stage
 from doorlog.events.parts import Part
 
 Sentences = tuple[str, ...]
@@ -64,6 +64,7 @@ class Explanations(Part):
     codes: dict[Code, Explanation]
     disconnects: dict[DisconnectCause, Explanation]
     actions: dict[Action, Explanation]
+    gaps: dict[GapCause, Explanation]
 
 
 @cache
@@ -87,6 +88,8 @@ def explanation(code: str) -> Explanation:
     everything = explanations()
     if isinstance(code, DisconnectCause):
         return everything.disconnects[code]
+    if code in everything.gaps:
+        return everything.gaps[GapCause(code)]
     if code in everything.codes:
         return everything.codes[Code(code)]
     if code in everything.disconnects:
@@ -133,7 +136,9 @@ def page() -> str:
         blocks += [f"## {_title(stage)}\n\n{_STAGES[stage]}\n", _overview(codes)]
         blocks += [_details(code, entry) for code, entry in codes.items()]
     blocks += ["## Disconnects\n\n`event.code` of a `disconnect` record.\n"]
-    blocks += [_table(("code", "meaning", "why", "what to do"), _cause_rows(everything.disconnects))]
+    blocks += [_table(("code", "meaning", "why", "what to do"), _cause_rows(everything.disconnects, "disconnect"))]
+    blocks += ["## Gaps\n\n`event.code` of an `audit_gap` record.\n"]
+    blocks += [_table(("code", "meaning", "why", "what to do"), _cause_rows(everything.gaps, "gap"))]
     blocks += ["## Actions\n\n`event.action` of every record.\n"]
     blocks += [_table(("action", "meaning", "what to do"), _action_rows(everything.actions))]
     blocks += ["## What devices print\n", _table(("stack", "prints", "code"), _print_rows(everything.codes))]
@@ -145,7 +150,7 @@ def _title(stage: Stage | None) -> str:
 
 
 def _contents() -> str:
-    titles = (*map(_title, _STAGES), "Disconnects", "Actions", "What devices print")
+    titles = (*map(_title, _STAGES), "Disconnects", "Gaps", "Actions", "What devices print")
     return "".join(f"- [{title}](#{title.lower().replace(' ', '-')})\n" for title in titles)
 
 
@@ -180,10 +185,12 @@ def _details(code: Code, entry: Explanation) -> str:
     return "\n".join(parts)
 
 
-def _cause_rows(causes: Mapping[DisconnectCause, Explanation]) -> Iterator[tuple[str, ...]]:
+def _cause_rows(
+    causes: Mapping[DisconnectCause, Explanation] | Mapping[GapCause, Explanation], kind: str
+) -> Iterator[tuple[str, ...]]:
     for cause, entry in causes.items():
         why = "<br>".join(map(_marked, entry.causes))
-        yield f'<a id="disconnect-{cause}"></a>`{cause}`', _marked(entry.means), why, _all(entry.do)
+        yield f'<a id="{kind}-{cause}"></a>`{cause}`', _marked(entry.means), why, _all(entry.do)
 
 
 def _action_rows(actions: Mapping[Action, Explanation]) -> Iterator[tuple[str, ...]]:

@@ -82,6 +82,12 @@ class AuthorizeEvent(Connection):
     actions = frozenset({Action.AUTHORIZE})
 
 
+class FloodEvent(Connection):
+    """Repeats of one failure by one device or source, counted instead of recorded one by one."""
+
+    actions = frozenset({Action.FLOOD})
+
+
 class CertificateEvent(Event):
     """A chain is served from now on, or is about to expire."""
 
@@ -93,13 +99,14 @@ class CertificateEvent(Event):
 class AuditEvent(Event):
     """The log about itself."""
 
-    actions = frozenset({Action.AUDIT_STARTED, Action.AUDIT_STOPPED, Action.AUDIT_GAP})
+    actions = frozenset({Action.AUDIT_STARTED, Action.AUDIT_STOPPED, Action.AUDIT_GAP, Action.AUDIT_CHECKPOINT})
 
 
 EVENT_MODELS: tuple[type[Event], ...] = (
     ConnectEvent,
     DisconnectEvent,
     AuthorizeEvent,
+    FloodEvent,
     CertificateEvent,
     AuditEvent,
 )
@@ -119,6 +126,7 @@ AnyEvent = Annotated[
     Annotated[ConnectEvent, Tag("ConnectEvent")]
     | Annotated[DisconnectEvent, Tag("DisconnectEvent")]
     | Annotated[AuthorizeEvent, Tag("AuthorizeEvent")]
+    | Annotated[FloodEvent, Tag("FloodEvent")]
     | Annotated[CertificateEvent, Tag("CertificateEvent")]
     | Annotated[AuditEvent, Tag("AuditEvent")],
     Discriminator(_tag),

@@ -10,13 +10,22 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import Final, NamedTuple
 
+from doorlog.events.audit_phrases import audit_message, audit_reason, flood_message
 from doorlog.events.codes import Action
 from doorlog.events.parts import X509Part
 from doorlog.events.phrases import PHRASES, Phrase, findings, listener
-from doorlog.events.records import AuthorizeEvent, CertificateEvent, ConnectEvent, Connection, DisconnectEvent, Event
+from doorlog.events.records import (
+    AuthorizeEvent,
+    CertificateEvent,
+    ConnectEvent,
+    Connection,
+    DisconnectEvent,
+    Event,
+    FloodEvent,
+)
 from doorlog.events.templates import AUTHORIZE, CONNECT, DISCONNECT, NO_WORDS, Words
 from doorlog.events.tls_phrases import TLS_PHRASES
-from doorlog.events.words import bare, clip, day, days_until, is_past, name_of, quoted, subject_of
+from doorlog.events.words import clip, counted, day, days_until, is_past, name_of, quoted, subject_of
 
 LINE_LIMIT: Final = 400
 """Characters of a sentence."""
@@ -45,11 +54,13 @@ def message_of(event: Event) -> str:
         One sentence on one line, at most 400 characters, without a period at its end. A device is named alone if
         that is certain, with "likely" if it is likely; else the address stands for it.
     """
+    if isinstance(event, FloodEvent):
+        return clip(flood_message(event), LINE_LIMIT)
     if isinstance(event, Connection):
         return _filled(_sentences(event).message, event)
     if isinstance(event, CertificateEvent):
         return clip(_certificate_message(event), LINE_LIMIT)
-    return clip(_audit_message(event), LINE_LIMIT)
+    return clip(audit_message(event, _given(event)), LINE_LIMIT)
 
 
 def _given(event: Event) -> str:
@@ -62,7 +73,7 @@ def _general_reason(event: Event) -> str:
         return _filled(_sentences(event).reason, event)
     if isinstance(event, CertificateEvent):
         return clip(_certificate_reason(event), LINE_LIMIT)
-    return _AUDIT_REASONS.get(event.event.action, NO_WORDS.reason)
+    return audit_reason(event) or NO_WORDS.reason
 
 
 # Connections: templates, taken apart once.
@@ -126,10 +137,14 @@ _BY_CODE: Final = {
     DisconnectEvent: ({code: _taken_apart(words) for code, words in DISCONNECT.items()}, _UNKNOWN),
     AuthorizeEvent: ({}, _taken_apart(AUTHORIZE)),
 }
+_KINDS: Final[dict[str, type[Connection]]] = {"connect": ConnectEvent, "authorize": AuthorizeEvent}
+"""What the events behind a flood would have been, by their action."""
 
 
 def _sentences(event: Connection) -> _Sentences:
-    by_code, otherwise = _BY_CODE.get(type(event), ({}, _UNKNOWN))
+    flood = event.doorlog.flood
+    kind = _KINDS[flood.action] if flood else type(event)
+    by_code, otherwise = _BY_CODE.get(kind, ({}, _UNKNOWN))
     return by_code.get(event.event.code or "", otherwise)
 
 
@@ -175,44 +190,4 @@ def _expiry(event: CertificateEvent, leaf: X509Part | None) -> str:
     if is_past(leaf.not_after, event.timestamp):
         return f"expired on {day(leaf.not_after)}"
     days = days_until(leaf.not_after, event.timestamp)
-    return f"expires on {day(leaf.not_after)}, in {_counted(days, 'day')}" if days else "expires within 24 hours"
-
-
-# The log about itself.
-
-_AUDIT_REASONS: Final[dict[Action, str]] = {
-    Action.AUDIT_STARTED: "the broker started",
-    Action.AUDIT_STOPPED: "the broker stopped",
-    Action.AUDIT_GAP: "records were lost",
-}
-
-
-def _audit_message(event: Event) -> str:
-    match event.event.action:
-        case Action.AUDIT_STARTED:
-            return f"the log was started{_by(event)}"
-        case Action.AUDIT_STOPPED:
-            return f"the log was stopped{_numbers(event)}"
-        case _:
-            given = _given(event)
-            return f"{given or _AUDIT_REASONS[Action.AUDIT_GAP]}{_numbers(event)}"
-
-
-def _by(event: Event) -> str:
-    service = event.service
-    if service is None:
-        return ""
-    return f" by {bare(service.name)} {bare(service.version)} (instance {bare(service.instance.id)})"
-
-
-def _numbers(event: Event) -> str:
-    audit = event.doorlog.audit
-    if audit is None:
-        return ""
-    missing = audit.accepted - audit.connects
-    gap = f", {missing} without a record" if missing > 0 else ""
-    return f": {_counted(audit.accepted, 'connection')} accepted, {audit.connects} recorded{gap}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"expires on {day(leaf.not_after)}, in {counted(days, 'day')}" if days else "expires within 24 hours"

@@ -196,6 +196,10 @@ CONNECT: Final[dict[str, Words]] = {
         "too many logins at the same time", "login{of_user} from {address}{claimed} refused unchecked{why}"
     ),
     # any stage
+    Code.LOG_UNAVAILABLE: Words(
+        "the log can not be written, and nobody is admitted without a record",
+        "{who} turned away at {listener}: the log can not be written, and nobody is admitted without a record",
+    ),
     Code.SERVER_SHUTDOWN: Words("the broker was stopping", "{who} turned away: the broker was stopping"),
     Code.INTERNAL_ERROR: Words(
         "the broker itself failed", "{who} turned away at {listener}: the broker itself failed{detail}"
@@ -232,6 +236,10 @@ DISCONNECT: Final[dict[str, Words]] = {
     ),
     DisconnectCause.CLOSED_BY_BROKER: Words(
         "the broker closed the connection", "{guest} cut off{after}: the broker closed the connection{detail}"
+    ),
+    DisconnectCause.LOG_UNAVAILABLE: Words(
+        "the record of its admission could not be written",
+        "{guest} cut off{after}: the record of its admission could not be written",
     ),
     DisconnectCause.SERVER_SHUTDOWN: Words(
         "the broker was stopping", "{guest} disconnected{after}: the broker was stopping"

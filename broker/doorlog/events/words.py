@@ -23,6 +23,11 @@ _SHOWN: Final = 2
 _REMEMBERED: Final = 256  # the same names come again and again; at most 2 MB of hostile ones
 
 
+def counted(number: int, noun: str) -> str:
+    """Say a number of things: ``1 record``, ``2 records``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def clip(text: str, limit: int = TEXT_LIMIT) -> str:
     r"""Return the text on one line, no longer than the limit, with what can not be printed as ``\uXXXX``."""
     if not text.isprintable():

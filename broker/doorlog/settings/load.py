@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from doorlog.errors import SettingsError
-from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings
+from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings, SinkSettings
 
 _MAX_BYTES = 1_048_576
 _SHOWN = 80
@@ -232,6 +232,8 @@ def _anchor(value: Any, folder: Path) -> Any:
         return value if value.is_absolute() else folder / value
     if isinstance(value, PluginSettings):
         value = value.model_copy(update={"plugins": _anchored_options(value.plugins, folder)})
+    if isinstance(value, SinkSettings):
+        return value.model_copy(update=_anchored_options({"": value.options}, folder)[""])
     if isinstance(value, Setting):
         anchored = {name: _anchor(getattr(value, name), folder) for name in type(value).model_fields}
         return value.model_copy(update=anchored)

@@ -21,15 +21,19 @@ from pydantic.fields import FieldInfo
 
 from doorlog.settings.models import (
     BrokerSettings,
+    CheckpointSettings,
     DeviceSettings,
     FileLogSettings,
+    FloodSettings,
     LimitsSettings,
     ListenerSettings,
     LogSettings,
     PluginSettings,
+    PrivacySettings,
     ServiceSettings,
     Setting,
     Settings,
+    SinkSettings,
     TlsSettings,
 )
 
@@ -42,6 +46,10 @@ GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
     ("device", DeviceSettings),
     ("log", LogSettings),
     ("log.file", FileLogSettings),
+    ("log.checkpoint", CheckpointSettings),
+    ("log.flood", FloodSettings),
+    ("log.privacy", PrivacySettings),
+    ("log.sinks.NAME", SinkSettings),
     ("limits", LimitsSettings),
     ("service", ServiceSettings),
 )

@@ -1,0 +1,141 @@
+"""The files of one log: closed segments, oldest first, then the live file; and their lines, compressed or not.
+
+``doorlog.jsonl`` is the live file of a log. A closed segment of it is
+``doorlog-20260301T150211Z-0000000000000000001.jsonl.zst``: when its first record was written (UTC) and that record's
+``event.sequence``, so that names sort by time. What logrotate leaves (``doorlog.jsonl.1``, ``doorlog.jsonl-1.gz``)
+belongs to the log as well. The order is that of the sequences, whatever the clock did.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import zstandard
+
+_CLOSED: Final = re.compile(r"-(?P<time>\d{8}T\d{6}Z)-(?P<sequence>\d{19})\.jsonl(?:\.zst|\.gz)?")
+_FOREIGN: Final = re.compile(r"[.-]\d[0-9.-]*(?:\.zst|\.gz)?|\.\d+(?:\.zst|\.gz)?")
+_SEQUENCE: Final = re.compile(rb'"sequence":(\d{1,19})[,}]')
+_LONGEST_LINE: Final = 1_048_576
+
+
+def segment_name(live: Path, begun: datetime, first_sequence: int) -> str:
+    """Name a closed segment.
+
+    Args:
+        live: The live file.
+        begun: When its first record was written.
+        first_sequence: ``event.sequence`` of that record.
+    """
+    return f"{live.stem}-{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}-{first_sequence:019d}.jsonl"
+
+
+def closed_segments(live: Path) -> list[Path]:
+    """Return the closed segments of a live file, oldest first.
+
+    A segment that is there twice (plain and compressed, since a crash came between) is given once, plain.
+
+    Raises:
+        OSError: The folder can not be read.
+    """
+    found: dict[str, tuple[int, Path]] = {}
+    for path in live.parent.iterdir():
+        if not path.name.startswith(live.stem) or path == live or not path.is_file():
+            continue
+        sequence = _first_sequence(live, path)
+        plain = re.sub(r"\.(?:zst|gz)$", "", path.name)
+        if sequence is not None and (plain not in found or path.name == plain):
+            found[plain] = (sequence, path)
+    return [path for _sequence, path in sorted(found.values())]
+
+
+def segments(log: Path) -> list[Path]:
+    """Return all files of a log in order, the live one last.
+
+    Args:
+        log: The live file (which may be absent for a moment while it is rotated), or a folder that holds one log.
+
+    Raises:
+        FileNotFoundError: There is no such log.
+        OSError: The folder can not be read.
+    """
+    live = live_file(log) if log.is_dir() else log
+    files = [*closed_segments(live), *([live] if live.is_file() else [])]
+    if not files:
+        raise FileNotFoundError(2, "No such file or directory", str(log))
+    return files
+
+
+def live_file(folder: Path) -> Path:
+    """Find the live file of the one log in a folder.
+
+    Raises:
+        FileNotFoundError: There is none, or more than one.
+    """
+    names = {path.name for path in folder.glob("*.jsonl")}
+    live = {name for name in names if not _CLOSED.search(name)}
+    closed = {_CLOSED.sub(".jsonl", path.name) for path in folder.iterdir() if _CLOSED.search(path.name)}
+    candidates = sorted(live | closed)
+    if len(candidates) != 1:
+        what = f"several logs ({', '.join(candidates)}): name one" if candidates else "no log (*.jsonl) here"
+        raise FileNotFoundError(2, what, str(folder))
+    return folder / candidates[0]
+
+
+def open_segment(path: Path) -> BinaryIO:
+    """Open a file of a log for reading, decompressing it by its name.
+
+    Raises:
+        OSError: It can not be opened.
+    """
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path))
+    file = path.open("rb")
+    if path.suffix != ".zst":
+        return file
+    reader = zstandard.ZstdDecompressor().stream_reader(file, closefd=True, read_across_frames=True)
+    return io.BufferedReader(reader)
+
+
+def sequence_of(line: bytes) -> int | None:
+    """Return ``event.sequence`` of a line without parsing all of it, None where there is none.
+
+    Text that a client chose can not be taken for it: a quote within a JSON string is escaped.
+    """
+    found = _SEQUENCE.search(line)
+    return int(found[1]) if found else None
+
+
+def first_line(path: Path) -> bytes:
+    r"""Return the first whole line of a file of a log with its ``\n``; empty where there is none."""
+    with open_segment(path) as file:
+        line = file.readline(_LONGEST_LINE)
+    return line if line.endswith(b"\n") else b""
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    r"""Yield the whole lines of a file of a log, each with its ``\n``; what a crash left behind the last is left out.
+
+    Raises:
+        OSError: The file can not be read.
+        zstandard.ZstdError: A compressed segment is damaged.
+        EOFError: So is a ``.gz``.
+    """
+    with open_segment(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
+
+
+def _first_sequence(live: Path, path: Path) -> int | None:
+    closed = _CLOSED.fullmatch(path.name[len(live.stem) :])
+    if closed is not None:
+        return int(closed["sequence"])
+    if not path.name.startswith(live.name) or not _FOREIGN.fullmatch(path.name[len(live.name) :]):
+        return None
+    return sequence_of(first_line(path))
