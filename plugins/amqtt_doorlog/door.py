@@ -112,7 +112,13 @@ class DoorPlugin(BaseAuthPlugin, BaseTopicPlugin):
         service = Service(self._settings, self._build_authority)
         await service.start()
         self._service = service
+        service.failure.add_done_callback(self._log_failed)
         self.context.logger.info("the door is open: %s", ", ".join(map(_where, service.door.listeners.values())))
+
+    def _log_failed(self, why: asyncio.Future[str]) -> None:
+        if not why.cancelled():
+            self.context.logger.error("%s: stopped, since the log can not be written: %s", _PLACE, why.result())
+            self._ending = asyncio.create_task(self._end_the_process())
 
     def _build_authority(self, on_refusal: OnRefusal) -> StockAuthority:
         manager = self._broker.plugins_manager

@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, Self
@@ -22,12 +22,13 @@ from doorlog.door.door import Door
 from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
+from doorlog.errors import SinkError
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import AuditPart, DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
 from doorlog.events.records import AuditEvent, CertificateEvent, Event
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify
-from doorlog.log import Log, open_log
+from doorlog.log import Log, open_log, service_part
 from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -56,6 +57,7 @@ class Service:
     Attributes:
         door: The open door.
         log: The log.
+        failure: Done when the log can not be written and the broker is to stop (``log.on_error: stop``), with why.
 
     Raises:
         DoorlogError: If a certificate, a plugin or the log can not be used.
@@ -66,7 +68,12 @@ class Service:
         self._chains = load_chains(settings)
         self._authority = build_authority(self._refused)
         self.log = self._open_log()
-        self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record)
+        self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record, self.log)
+        self._loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[str] = self._loop.create_future()
+        self.log.attach(
+            accepted=lambda: self.door.accepted, on_pressure=self._log_is_pressed, on_failure=self._log_failed
+        )
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -126,23 +133,37 @@ class Service:
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
         self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
 
+    def _log_is_pressed(self, high: bool) -> None:  # noqa: FBT001 - what it says is its name
+        """On any thread: more waits to be written than should."""
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(partial(self.door.hold, held=high))
+
+    def _log_failed(self, why: str) -> None:
+        """On the log's thread, again and again while it lasts."""
+
+        def tell() -> None:
+            if not self.failure.done():
+                self.failure.set_result(why)
+
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(tell)
+
     def _open_log(self) -> Log:
         service, log = self._settings.service, self._settings.log
         console = log.console == "always" or (log.console == "auto" and sys.stderr.isatty())
         return open_log(
-            path=log.file.path if log.file else None,
-            stdout=log.stdout,
-            console=sys.stderr if console else None,
-            service_name=service.name,
-            instance_id=service.instance_id or secrets.token_hex(6),
-            version=__version__,
+            log,
+            service=service_part(service.name, __version__, service.instance_id or secrets.token_hex(6)),
             message_of=message_of,
+            console=sys.stderr if console else None,
             refine=self._refine,
         )
 
 
 async def serve(settings: Settings, on_started: Callable[[Door], None] | None = None) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP (its terminal is gone), then stop cleanly.
+    """Serve until SIGTERM or SIGINT, then stop cleanly.
+
+    SIGHUP ends a broker whose terminal is gone; one that has none opens its log file again and reads its keys again.
 
     A signal that is ignored when this is called stays ignored: ``nohup`` and shells' background jobs rely on it.
 
@@ -152,13 +173,19 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
 
     Raises:
         DoorlogError: If a certificate, a plugin, the log or an address can not be used.
+        SinkError: It was stopped since the log could not be written (``log.on_error: stop``).
     """
     with _signals() as came:  # before a port is open: a signal must not end us without the records of a stop
         async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
             gc.freeze()  # what was loaded stays for good: the collector need not look through it again and again
             if on_started is not None:
                 on_started(service.door)
-            await came.wait()
+            stopping = asyncio.ensure_future(came.stop.wait())
+            came.on_hangup = service.log.reload
+            await asyncio.wait((stopping, service.failure), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+    if service.failure.done():
+        raise SinkError(f"stopped, since the log can not be written: {service.failure.result()}")
 
 
 def load_chains(settings: DoorSettings) -> dict[str, ServedChain]:
@@ -222,13 +249,36 @@ def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
     )
 
 
+class _Came:
+    """What signals have said.
+
+    Attributes:
+        stop: Set when one of them ends the broker.
+        on_hangup: Called at SIGHUP where there is no terminal that it could be about.
+    """
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.on_hangup: Callable[[], None] = lambda: None
+        self._has_terminal = any(
+            stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
+        )
+
+    def hung_up(self) -> None:
+        """The terminal is gone; or, as for any service, files and keys are to be opened again."""
+        if self._has_terminal:
+            self.stop.set()
+        else:
+            self.on_hangup()
+
+
 @contextmanager
-def _signals() -> Iterator[asyncio.Event]:
+def _signals() -> Iterator[_Came]:
     loop = asyncio.get_running_loop()
-    came = asyncio.Event()
+    came = _Came()
     numbers = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in numbers:
-        loop.add_signal_handler(number, came.set)
+        loop.add_signal_handler(number, came.hung_up if number == signal.SIGHUP else came.stop.set)
     try:
         yield came
     finally:

@@ -5,6 +5,7 @@ Embedded amqtt is one authority; an upstream broker reached over TCP can be anot
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,8 @@ from doorlog.events.parts import VerdictPart
 
 if TYPE_CHECKING:
     from doorlog.door.connection import DoorConnection
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,20 @@ class Authority(Protocol):
     async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
         """Serve an admitted connection to its end, CONNACK first."""
         ...
+
+    def dismiss(self, judgement: Judgement) -> None:
+        """Let go of what was held for a connection that was judged admitted, and will not be served after all."""
+        ...
+
+
+async def judgement_of(authority: Authority, connection: DoorConnection) -> Judgement:
+    """Ask an authority; whatever it does, there is a judgement."""
+    try:
+        judgement: object = await authority.judge(connection)
+    except Exception:  # noqa: BLE001 - whatever stands behind the door, the door goes on
+        _log.exception("the authority failed to judge a connection")
+    else:
+        if isinstance(judgement, Judgement):
+            return judgement
+        _log.error("the authority judged a connection with %s", type(judgement).__name__)
+    return Judgement(Code.AUTH_BACKEND_ERROR)

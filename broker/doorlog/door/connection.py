@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from doorlog.door.connect_packet import Connect
+from doorlog.door.connect_packet import Connect, ReturnCode, connack_for
 from doorlog.door.layers import Layers
 from doorlog.door.packet_stream import PacketStream
 from doorlog.errors import PacketError, PacketTooLarge
@@ -158,6 +158,11 @@ class DoorConnection:
         self._transport.close()
         # A device that does not read would keep what is left in the buffer, and the socket, for ever.
         self._set_timer(_CLOSE_TIMEOUT, self._transport.abort)
+
+    def turn_away(self, cause: DisconnectCause) -> None:
+        """Close a connection that was judged admitted, and is not served after all: CONNACK 3, server unavailable."""
+        self.write(connack_for(self.connect.protocol_level, ReturnCode.SERVER_UNAVAILABLE))
+        self.close(cause)
 
     async def wait_closed(self) -> None:
         """Wait until the socket is closed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from doorlog.door.assurance import NO_ASSURANCE, Assurance
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Authority
 from doorlog.door.limits import AttemptLimits
@@ -24,6 +25,7 @@ class Door:
         limits: What a stranger may cost.
         authority: Who judges and serves.
         emit: Takes every event; must not block.
+        assurance: What is promised of the events.
 
     Attributes:
         opened: Whether all ports were opened.
@@ -36,10 +38,11 @@ class Door:
         limits: LimitsSettings,
         authority: Authority,
         emit: Callable[[Event], None],
+        assurance: Assurance = NO_ASSURANCE,
     ) -> None:
         self.opened = False
         self.listeners = {
-            name: Listener(_rules(name, settings, limits, chains.get(name)), authority, emit)
+            name: Listener(_rules(name, settings, limits, chains.get(name)), authority, emit, assurance)
             for name, settings in listeners.items()
         }
 
@@ -66,6 +69,11 @@ class Door:
             self.stop_accepting()
             raise
         self.opened = True
+
+    def hold(self, *, held: bool) -> None:
+        """Accept nobody for a while, or again."""
+        for listener in self.listeners.values():
+            listener.hold(held=held)
 
     def stop_accepting(self) -> None:
         """Close every port."""

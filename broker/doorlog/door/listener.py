@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from doorlog.door.assurance import NO_ASSURANCE, Assurance
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Authority
 from doorlog.door.protocol import DoorProtocol
@@ -39,6 +40,7 @@ class Listener:
         rules: What its attempts must know.
         authority: Who judges and serves.
         emit: Takes every event; must not block.
+        assurance: What is promised of the events.
 
     Attributes:
         accepted: Sockets accepted so far.
@@ -46,15 +48,23 @@ class Listener:
         port: The port that is bound.
     """
 
-    def __init__(self, rules: ListenerRules, authority: Authority, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        rules: ListenerRules,
+        authority: Authority,
+        emit: Callable[[Event], None],
+        assurance: Assurance = NO_ASSURANCE,
+    ) -> None:
         self.rules = rules
         self.authority = authority
         self.emit = emit
+        self.assurance = assurance
         self.accepted = 0
         self.connects = 0
         self.port = rules.settings.address[1]
         self._sockets: Sequence[socket.socket] = ()
         self._is_short = False
+        self._is_held = False
         self._protocols: set[DoorProtocol] = set()
         self._undecided: set[DoorProtocol] = set()
         self._empty = asyncio.Event()
@@ -77,10 +87,20 @@ class Listener:
         self.port = self._sockets[0].getsockname()[1]
         self._resume()
 
+    def hold(self, *, held: bool) -> None:
+        """Accept nobody for a while; who comes waits in the kernel's queue."""
+        if held == self._is_held:
+            return
+        self._is_held = held
+        if held:
+            self._ignore()
+        else:
+            self._resume()
+
     def stop_accepting(self) -> None:
         """Close the listening sockets."""
+        self._ignore()
         for listening in self._sockets:
-            self.loop.remove_reader(listening.fileno())
             listening.close()
         self._sockets = ()
 
@@ -144,12 +164,15 @@ class Listener:
         if not self._is_short:  # once, not ten times a second
             _log.warning("listener %s accepts nobody for a moment: %s", self.rules.name, error.strerror)
         self._is_short = True
-        for listening in self._sockets:
-            self.loop.remove_reader(listening.fileno())
+        self._ignore()
         self.loop.call_later(_PAUSE, self._resume)
 
-    def _resume(self) -> None:
+    def _ignore(self) -> None:
         for listening in self._sockets:
+            self.loop.remove_reader(listening.fileno())
+
+    def _resume(self) -> None:
+        for listening in self._sockets if not self._is_held else ():
             self.loop.add_reader(listening.fileno(), self._accept_ready, listening)
 
 

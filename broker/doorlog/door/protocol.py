@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 from doorlog.door import report
 from doorlog.door.attempt import Attempt
-from doorlog.door.authority import Judgement
+from doorlog.door.authority import Judgement, judgement_of
 from doorlog.door.classify import Ending
 from doorlog.door.connection import DoorConnection
-from doorlog.events.codes import Code
+from doorlog.events.codes import Code, DisconnectCause
 
 if TYPE_CHECKING:
     from doorlog.door.listener import Listener
@@ -128,7 +128,6 @@ class DoorProtocol(asyncio.Protocol):
             self._resume_reading()
 
     # What the listener calls
-
     def cut(self) -> None:
         """End it at once, whatever is under way; the records are emitted."""
         self.abort()
@@ -149,7 +148,6 @@ class DoorProtocol(asyncio.Protocol):
         self._forget_if_over()
 
     # Towards the verdict
-
     def _follow(self) -> None:
         attempt = self._attempt
         if attempt.code is not None:
@@ -168,50 +166,52 @@ class DoorProtocol(asyncio.Protocol):
             self._pause_reading()
 
     async def _judge_and_serve(self) -> None:
-        assert self._transport is not None  # noqa: S101 - bytes came through it
-        listener = self._listener
+        listener, transport = self._listener, cast("asyncio.Transport", self._transport)  # bytes came through it
         connection = DoorConnection(
-            self._attempt, self._transport, listener.rules, connection_id=self.connection_id, port=listener.port
+            self._attempt, transport, listener.rules, connection_id=self.connection_id, port=listener.port
         )
-        judgement = await self._judge(connection)
+        can_admit = listener.assurance.admits
+        judgement = await judgement_of(listener.authority, connection) if can_admit else Judgement(Code.LOG_UNAVAILABLE)
         if self._recorded:
             return  # the broker has stopped meanwhile
         self._attempt.conclude(judgement.code, judgement.reason)
         if judgement.code is Code.ADMITTED:
-            await self._serve(connection, judgement)
+            await self._admit(connection, judgement)
+            return
+        self._record(judgement)
+        if await listener.assurance.on_disk():
+            self._answer()
         else:
-            self._finish(judgement)
+            self.abort()  # no verdict without its record
 
-    async def _judge(self, connection: DoorConnection) -> Judgement:
-        try:
-            judgement = await self._listener.authority.judge(connection)
-        except Exception:  # noqa: BLE001 - whatever stands behind the door, the door goes on
-            _log.exception("the authority failed to judge a connection")
-        else:
-            if isinstance(judgement, Judgement):
-                return judgement
-            _log.error("the authority judged a connection with %s", type(judgement).__name__)
-        return Judgement(Code.AUTH_BACKEND_ERROR)
-
-    async def _serve(self, connection: DoorConnection, judgement: Judgement) -> None:
-        self._connection = connection
+    async def _admit(self, connection: DoorConnection, judgement: Judgement) -> None:
         connection.principal = judgement.principal
+        if self._listener.assurance.waits:
+            self._pause_reading()  # what follows CONNECT is for the broker, which does not serve it yet
         session = report.SessionReport(self._record(judgement), time.monotonic_ns())
+        self._attempt.release()
+        self._listener.leave(self)
         try:
-            self._attempt.release()
-            self._listener.leave(self)
-            self._resume_reading()
-            connection.admitted(self._attempt)
-            if self._is_lost:
-                connection.lost(self._error)
-            elif self._peer_finished:
-                connection.peer_finished()
-            await self._listener.authority.serve(connection, judgement)
+            if await self._listener.assurance.on_disk():
+                await self._serve(connection, judgement)
+            else:
+                connection.turn_away(DisconnectCause.LOG_UNAVAILABLE)
+                self._listener.authority.dismiss(judgement)
         except Exception:  # noqa: BLE001 - whatever stands behind the door, the door goes on
             _log.exception("the broker failed to serve a connection")
         finally:
             connection.close()
             self._listener.emit(session.disconnect_event(connection, datetime.now(UTC), time.monotonic_ns()))
+
+    async def _serve(self, connection: DoorConnection, judgement: Judgement) -> None:
+        self._connection = connection
+        self._resume_reading()
+        connection.admitted(self._attempt)
+        if self._is_lost:
+            connection.lost(self._error)
+        elif self._peer_finished:
+            connection.peer_finished()
+        await self._listener.authority.serve(connection, judgement)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -222,14 +222,17 @@ class DoorProtocol(asyncio.Protocol):
         if self._task is not task:
             return
         self._task = None
-        if not self._recorded:  # or what the authority waited for was cancelled, by somebody else than us
+        if not self._recorded:  # or somebody else than us cancelled what the authority waited for
             self._attempt.conclude(Code.INTERNAL_ERROR if error else Code.AUTH_BACKEND_ERROR)
             self._finish()
         self._forget_if_over()
 
-    def _finish(self, judgement: Judgement | None = None) -> None:
+    def _finish(self) -> None:
         self._cancel_deadline()
-        self._record(judgement)
+        self._record()
+        self._answer()
+
+    def _answer(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         self._attempt.say_goodbye()
@@ -249,13 +252,9 @@ class DoorProtocol(asyncio.Protocol):
 
     def _record(self, judgement: Judgement | None = None) -> ConnectEvent:
         self._recorded = True
-        listener, duration, now = self._listener, time.monotonic_ns() - self._accepted_at, datetime.now(UTC)
-        try:
-            event = report.connect_event(self._attempt, self.connection_id, listener, duration, now, judgement)
-        except Exception:  # noqa: BLE001 - a record without its evidence is better than none
-            _log.exception("connection %s could not be recorded whole", self.connection_id)
-            event = report.bare_connect_event(self._attempt, self.connection_id, listener, duration, now)
-        listener.emit_connect(event)
+        duration, now = time.monotonic_ns() - self._accepted_at, datetime.now(UTC)
+        event = report.safe_connect_event(self._attempt, self.connection_id, self._listener, duration, now, judgement)
+        self._listener.emit_connect(event)
         return event
 
     def _forget_if_over(self) -> None:

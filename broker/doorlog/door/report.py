@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from doorlog.door.connection import DoorConnection
     from doorlog.door.listener import Listener
 
+_log = logging.getLogger(__name__)
 _CLIENT_ID_MAX, _USER_NAME_MAX, _TOPIC_MAX = 256, 256, 1024
 
 
@@ -77,6 +79,22 @@ def connect_event(
             auth=AuthPart(method=judgement.method, verdicts=judgement.verdicts) if judgement else None,
         ),
     )
+
+
+def safe_connect_event(
+    attempt: Attempt,
+    connection_id: str,
+    listener: Listener,
+    duration: int,
+    now: datetime,
+    judgement: Judgement | None = None,
+) -> ConnectEvent:
+    """Build the event like ``connect_event``, or a bare one if that fails: a record without its evidence beats none."""
+    try:
+        return connect_event(attempt, connection_id, listener, duration, now, judgement)
+    except Exception:  # noqa: BLE001 - as above
+        _log.exception("connection %s could not be recorded whole", connection_id)
+        return bare_connect_event(attempt, connection_id, listener, duration, now)
 
 
 def bare_connect_event(

@@ -43,6 +43,7 @@ class PluginAuthority:
     Args:
         plugins: All plugins of a broker.
         claim: Holds a client id for a principal; False if it is another's.
+        release: Gives such a claim back.
         auth_timeout: Seconds that the plugins may take.
         on_refusal: Told of each topic that a device is refused.
     """
@@ -51,6 +52,7 @@ class PluginAuthority:
         self,
         plugins: Sequence[BasePlugin[Any]],
         claim: Callable[[str, str | None], bool],
+        release: Callable[[str, str | None], None],
         *,
         auth_timeout: float,
         on_refusal: OnRefusal,
@@ -61,6 +63,13 @@ class PluginAuthority:
         self._auth_timeout = auth_timeout
         self._on_refusal = on_refusal
         self._connections: dict[str, DoorConnection] = {}
+        self._release = release
+
+    def dismiss(self, judgement: Judgement) -> None:
+        """Give the claim back that the judgement came with."""
+        session = judgement.session
+        if session is not None and session.client_id:
+            self._release(session.client_id, judgement.principal)
 
     async def judge(self, connection: DoorConnection) -> Judgement:
         """Ask the plugins for the credentials and the will, and claim the client id."""
@@ -189,6 +198,7 @@ class EmbeddedAuthority(PluginAuthority):
         super().__init__(
             self.broker.plugins_manager.plugins,
             self.broker.claim,
+            self.broker.release,
             auth_timeout=settings.limits.auth_timeout,
             on_refusal=on_refusal,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -69,13 +70,14 @@ class StockAuthority(PluginAuthority):
         auth_timeout: float,
         on_refusal: OnRefusal,
     ) -> None:
-        super().__init__(plugins, self._claim_here, auth_timeout=auth_timeout, on_refusal=on_refusal)
+        super().__init__(plugins, self._claim_here, self._let_go, auth_timeout=auth_timeout, on_refusal=on_refusal)
         self._broker = broker
         self._listener = listener
         self._permissions = TopicPermissions(self._topic_plugins)
         self._owners: dict[str, str | None] = {}
         self._max_owners = _MAX_OWNERS
         self._newcomers: set[str] = set()
+        self._claimed: Counter[str] = Counter()  # judged, and not served yet
         self._ends: dict[DoorConnection, asyncio.Event] = {}
 
     @property
@@ -102,6 +104,7 @@ class StockAuthority(PluginAuthority):
     async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
         """Serve the connection to its end."""
         session = judgement.session
+        self._let_go(session.client_id, judgement.principal)
         previous = self._connections.get(session.client_id)
         ended = self._ends[connection] = asyncio.Event()
         try:
@@ -169,18 +172,28 @@ class StockAuthority(PluginAuthority):
 
     def _claim_here(self, client_id: str, principal: str | None) -> bool:
         if self._is_held(client_id):
-            return self._owners[client_id] == principal
+            is_theirs = self._owners[client_id] == principal
+            self._claimed[client_id] += is_theirs
+            return is_theirs
         if len(self._owners) >= self._max_owners:
             self._owners = {held: owner for held, owner in self._owners.items() if self._is_held(held)}
             self._max_owners = max(_MAX_OWNERS, 2 * len(self._owners))
         self._owners[client_id] = principal
+        self._claimed[client_id] += 1
         # Where a plugin has brought back a session, nobody knows whose it was: the first to connect begins anew.
         self._newcomers.add(client_id)
         return True
 
     def _is_held(self, client_id: str) -> bool:
         # A persistent session goes on holding its client id: nobody else may resume it.
-        return client_id in self._owners and (client_id in self._connections or self._session(client_id) is not None)
+        return client_id in self._owners and (
+            client_id in self._connections or client_id in self._claimed or self._session(client_id) is not None
+        )
+
+    def _let_go(self, client_id: str, _principal: str | None) -> None:
+        self._claimed[client_id] -= 1
+        if self._claimed[client_id] <= 0:
+            del self._claimed[client_id]
 
     def _session(self, client_id: str) -> Session | None:
         return self._broker.sessions.get(client_id, (None,))[0]

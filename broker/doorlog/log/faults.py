@@ -60,6 +60,10 @@ class Faults:
         if known is None:
             self._say(f"{where}: {first} (said once; further faults here are only counted)")
 
+    def say(self, sentence: str) -> None:
+        """Say something that is no fault to be counted."""
+        self._say(sentence)
+
     def all(self) -> tuple[Fault, ...]:
         """Return the faults of each place that had one, in the order of their first."""
         with self._lock:

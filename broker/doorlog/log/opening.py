@@ -1,4 +1,4 @@
-"""A log from simple arguments, opened and started."""
+"""A log from its settings, opened and started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from doorlog.events.parts import InstancePart, ServicePart
 from doorlog.log.console import ConsoleSink
 from doorlog.log.detached import Detached
 from doorlog.log.faults import Faults
-from doorlog.log.file_sink import FileSink
+from doorlog.log.log_file import LogFile
 from doorlog.log.processors import record_processors
 from doorlog.log.sink import release
 from doorlog.log.stdout_sink import StdoutSink
@@ -17,45 +17,39 @@ from doorlog.log.writer import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import TextIO
 
     from structlog.typing import Processor
 
     from doorlog.events.records import Event
     from doorlog.log.sink import Sink
+    from doorlog.settings.models import LogSettings
 
 
-def open_log(  # noqa: PLR0913 - each is a fact of its own
+def open_log(
+    settings: LogSettings,
     *,
-    instance_id: str,
-    version: str,
+    service: ServicePart,
     message_of: Callable[[Event], str],
-    path: Path | None = None,
-    stdout: bool = False,
     console: TextIO | None = None,
     processors: Sequence[Processor] = (),
     refine: Callable[[Event], Event] | None = None,
-    service_name: str = "doorlog",
 ) -> Log:
-    """Open the sinks and return a log that has started.
+    """Open the file and the sinks, and return a log that has started.
 
     Args:
-        instance_id: ``service.instance.id``, unique among the brokers of an operator.
-        version: ``service.version``.
+        settings: ``log`` of the configuration; its console is for the caller to find.
+        service: which broker, for every record.
         message_of: says an event in one sentence, for ``message``.
-        path: the file of JSON lines, if any.
-        stdout: whether JSON lines go to standard output.
         console: where readable lines go (``sys.stderr`` or ``sys.stdout``), if anywhere.
         processors: structlog processors that see the finished record, before it is rendered.
         refine: says more about an event than its room knew, on the writer thread.
-        service_name: ``service.name``.
 
     Raises:
         SinkError: a sink can not be opened; none stays open.
+        SettingsError: a key can not be used.
     """
     faults = Faults()
-    service = ServicePart(name=service_name, version=version, instance=InstancePart(id=instance_id))
     with ExitStack() as undo:
         sinks: list[Sink] = []
 
@@ -63,13 +57,27 @@ def open_log(  # noqa: PLR0913 - each is a fact of its own
             sinks.append(sink)
             undo.callback(release, sink, faults)
 
-        if path is not None:
-            add(FileSink(path))
-        if stdout:
+        file = None
+        if settings.file is not None:
+            file = LogFile(settings.file, syncs=settings.mode != "best_effort", faults=faults)
+            undo.callback(file.close)
+        if settings.stdout:
             add(Detached(StdoutSink(), faults))
         if console is not None:
             add(Detached(ConsoleSink(console), faults))
-        log = Log(record_processors(message_of, processors, refine), sinks, service=service, faults=faults)
+        log = Log(
+            record_processors(message_of, processors, refine),
+            sinks,
+            service=service,
+            faults=faults,
+            settings=settings,
+            file=file,
+        )
         log.start()
         undo.pop_all()
     return log
+
+
+def service_part(name: str, version: str, instance_id: str) -> ServicePart:
+    """Say which broker it is, for every record."""
+    return ServicePart(name=name, version=version, instance=InstancePart(id=instance_id))

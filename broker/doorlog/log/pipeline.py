@@ -11,12 +11,14 @@ from structlog import BoundLoggerBase
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import DoorlogPart, EventPart
 from doorlog.events.records import AuditEvent, Event
+from doorlog.log.chain import NOTHING_BEFORE, chained, line_hash, signed
 from doorlog.log.faults import describe
 from doorlog.log.processors import render, unfold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from structlog.typing import Processor
 
     from doorlog.events.parts import ServicePart
@@ -42,13 +44,23 @@ class Pipeline:
         faults: where failing processors are counted, under ``processors``.
     """
 
-    def __init__(self, processors: Sequence[Processor], service: ServicePart, faults: Faults) -> None:
+    def __init__(
+        self,
+        processors: Sequence[Processor],
+        service: ServicePart,
+        faults: Faults,
+        *,
+        sequence: int = 0,
+        previous: bytes = NOTHING_BEFORE,
+    ) -> None:
         self._service = service.model_dump()
         self._logger = _LineLogger(None, tuple(processors), {"service": self._service})
         self._faults = faults
         self._run = secrets.token_hex(6)
-        self.sequence = 0
+        self.sequence = sequence
         """Of the last line, from 1; 0 before the first."""
+        self.previous = previous
+        """The hash of the last line."""
 
     def line(self, event: Event) -> bytes:
         r"""Return the event as one line that ends in ``\n``; never raises.
@@ -59,10 +71,23 @@ class Pipeline:
         self.sequence += 1
         number = {"sequence": self.sequence, "id": f"{self._run}-{self.sequence}"}
         try:
-            return self._logger.line(event, number)
+            return self._chained(self._logger.line(event, number))
         except BaseException as error:  # noqa: BLE001 - DropEvent is one; nothing a plug-in raises may end the thread
             self._faults.add("processors", error, lost=0)
-            return self._without_processors(event, number, describe(error))
+            return self._chained(self._without_processors(event, number, describe(error)))
+
+    def checkpoint_line(self, event: Event, key: Ed25519PrivateKey | None) -> bytes:
+        """Return an event as a line that is signed, if there is a key; never raises."""
+        line = self.line(event)
+        if key is not None:
+            line = signed(line, key)
+            self.previous = line_hash(line)
+        return line
+
+    def _chained(self, line: bytes) -> bytes:
+        line = chained(line, self.previous)
+        self.previous = line_hash(line)
+        return line
 
     def _without_processors(self, event: Event, number: dict[str, Any], fault: str) -> bytes:
         try:

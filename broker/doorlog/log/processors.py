@@ -82,7 +82,8 @@ def unfold(_logger: Any, _method_name: str, event_dict: EventDict) -> EventDict:
     record["event"].update(sequence=event_dict.pop("sequence"), id=event_dict.pop("id"))
     message = event_dict.pop("message", event.message or "")
     head = {"@timestamp": rfc3339(event.timestamp), "message": message}  # first in the line, for the eye
-    return {**head, **record, **event_dict, **head}
+    doorlog = record.pop("doorlog")
+    return {**head, **record, **event_dict, **head, "doorlog": doorlog}  # the chain stands at its end
 
 
 def render(_logger: Any, _method_name: str, event_dict: EventDict) -> bytes:

@@ -35,6 +35,11 @@ def segment_name(live: Path, begun: datetime, first_sequence: int) -> str:
     return f"{live.stem}-{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}-{first_sequence:019d}.jsonl"
 
 
+def is_closed_segment(live: Path, path: Path) -> bool:
+    """Whether a file is a segment that doorlog itself closed."""
+    return path.name.startswith(live.stem) and _CLOSED.fullmatch(path.name[len(live.stem) :]) is not None
+
+
 def closed_segments(live: Path) -> list[Path]:
     """Return the closed segments of a live file, oldest first.
 
