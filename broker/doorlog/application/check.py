@@ -97,6 +97,8 @@ def _unwritable(path: Path) -> str | None:
         )
     if not nearest.is_dir():
         return f"can not be created, since {nearest} is no folder"
+    if os.statvfs(nearest).f_flag & os.ST_RDONLY:
+        return f"can not be created, since {nearest} is mounted read-only"
     if not os.access(nearest, os.W_OK | os.X_OK):
         return f"can not be created in {nearest} by this user: create its folder, and give it to the broker's user"
     return None

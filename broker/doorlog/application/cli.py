@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from doorlog import __version__
-from doorlog.errors import AddressError, DoorlogError, SettingsError
+from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
 # What a command needs is imported when it runs: --help and completion answer at once, and a health check that runs
 # twice a minute costs little.
@@ -143,6 +143,8 @@ def run(
             )
     except AddressError as error:
         _fail(str(error), ExitCode.ADDRESS)
+    except LogFailed as error:
+        _fail(str(error), ExitCode.FAILED)
     except DoorlogError as error:
         _fail(str(error), ExitCode.SETTINGS)
 

@@ -22,7 +22,7 @@ from doorlog.door.door import Door
 from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
-from doorlog.errors import SinkError
+from doorlog.errors import LogFailed
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import AuditPart, DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
 from doorlog.events.records import AuditEvent, CertificateEvent, Event
@@ -173,7 +173,7 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
 
     Raises:
         DoorlogError: If a certificate, a plugin, the log or an address can not be used.
-        SinkError: It was stopped since the log could not be written (``log.on_error: stop``).
+        LogFailed: It was stopped since the log could not be written (``log.on_error: stop``).
     """
     with _signals() as came:  # before a port is open: a signal must not end us without the records of a stop
         async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
@@ -185,7 +185,7 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
             await asyncio.wait((stopping, service.failure), return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
     if service.failure.done():
-        raise SinkError(f"stopped, since the log can not be written: {service.failure.result()}")
+        raise LogFailed(f"stopped, since the log can not be written: {service.failure.result()}")
 
 
 def load_chains(settings: DoorSettings) -> dict[str, ServedChain]:

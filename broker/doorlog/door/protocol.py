@@ -179,7 +179,7 @@ class DoorProtocol(asyncio.Protocol):
             await self._admit(connection, judgement)
             return
         self._record(judgement)
-        if await listener.assurance.on_disk():
+        if judgement.code is Code.LOG_UNAVAILABLE or await listener.assurance.on_disk():
             self._answer()
         else:
             self.abort()  # no verdict without its record

@@ -89,9 +89,9 @@ class LogFile:
         if self._first_sequence is None or self.journal.fault is not None or time.monotonic() < self._rotate_at:
             return False
         limit, hours = self._settings.rotate_bytes, self._settings.rotate_hours
-        if limit is not None and self.journal.size >= limit:
+        if limit and self.journal.size >= limit:
             return True
-        return hours is not None and datetime.now(UTC) - self._begun >= timedelta(hours=hours)
+        return bool(hours) and datetime.now(UTC) - self._begun >= timedelta(hours=hours)
 
     def rotate(self) -> None:
         """Make the live file a closed segment and begin another; if that fails, all goes on in the one there is."""

@@ -192,10 +192,10 @@ class FileLogSettings(Setting):
 
     path: Path
     """JSON lines are appended here; folders are created."""
-    rotate_bytes: Annotated[int, Field(ge=65_536)] | None = 134_217_728
-    """The file becomes a closed segment when it has so many bytes; empty for never."""
-    rotate_hours: Annotated[float, Field(gt=0)] | None = 24.0
-    """And when its first record is so many hours old."""
+    rotate_bytes: Annotated[int, Field(ge=0)] = 134_217_728
+    """The file becomes a closed segment when it has so many bytes; 0 for never."""
+    rotate_hours: Annotated[float, Field(ge=0)] = 24.0
+    """And when its first record is so many hours old; 0 for never."""
     compress: bool = True
     """Whether closed segments are compressed (``.jsonl.zst``, about a twentieth of the size)."""
     keep_bytes: Annotated[int, Field(ge=65_536)] | None = None
