@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from support.broker import ANYBODY, FREE
 from support.clients.base import Target
 from support.clients.raw import open_wire
 from support.commands import ports_of, serving_doorlog, stopped, write_yaml
-from support.disks import Ballast, FailingDisk, small_disk
+from support.disks import Ballast, FailingDisk, make_read_only, small_disk
 from support.processes import Serving
 from support.records import action_is, following
 from support.whole_log import check_numbers, of_action, read_log
@@ -133,7 +132,7 @@ async def test_strict_lets_no_verdict_out_without_its_record(tmp_path: Path, cal
 
 async def test_a_disk_that_is_read_only_is_told_at_the_start(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        make_read_only(disk)
         with pytest.raises(RuntimeError, match="is mounted read-only"):
             async with serving_doorlog("run", "-c", configuration(tmp_path, disk / "d.jsonl"), cwd=tmp_path):
                 pass

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from doorlog.settings.base import Setting
+from doorlog.settings.log_models import FileLogSettings, LogSettings
 from doorlog.settings.models import (
     BrokerSettings,
-    FileLogSettings,
     LimitsSettings,
     ListenerSettings,
-    LogSettings,
     PluginSettings,
-    Setting,
     Settings,
     TlsSettings,
 )

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from doorlog.settings.base import Setting
 from doorlog.settings.load import parse_settings
-from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings
+from doorlog.settings.models import DoorSettings, PluginSettings, Settings
 from doorlog.settings.reference import GROUPS, PLUGINS, page
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"

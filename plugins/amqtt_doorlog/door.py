@@ -191,6 +191,8 @@ class DoorPlugin(BaseAuthPlugin, BaseTopicPlugin):
         """What names a device."""
         service: Any = None
         """How this broker names itself in its records."""
+        monitor: Any = None
+        """Tells machines how the log does."""
 
 
 def _external_listener(listeners: Mapping[str, ListenerConfig]) -> str:

@@ -34,6 +34,11 @@ def small_disk(folder: Path, size: str = "512k") -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+def make_read_only(disk: Path) -> None:
+    """Mount a disk again so that nothing can be written."""
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
 class Ballast:
     """A file that fills a disk up, until it is thrown off."""
 

@@ -181,16 +181,21 @@ def check(config: Config, as_json: AsJson = False) -> None:
 def health(config: Config, as_json: AsJson = False) -> None:
     """Tell whether the broker of a configuration accepts connections on every port; exit code 1 if it does not.
 
+    With monitor.bind in the configuration, its log is asked for, too: not healthy while the file can not be written.
+
     To be run where the broker runs: on the same machine, in the same container. On Linux it looks into the kernel's
     table of open ports, so that no record is left for it in the log; elsewhere it connects and hangs up.
 
     With --json: a list of objects with listener, healthy and sentence.
     """
-    from doorlog.application.health import check_health
+    from doorlog.application.health import ask_monitor, check_health
     from doorlog.settings.load import load_settings
 
     try:
-        answers = check_health(load_settings(config).listeners)
+        settings = load_settings(config)
+        answers = check_health(settings.listeners)
+        if settings.monitor is not None:
+            answers.append(ask_monitor(settings.monitor.bind, settings.monitor.address))
     except DoorlogError as error:
         _fail(str(error), ExitCode.SETTINGS)
     if as_json:

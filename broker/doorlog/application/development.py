@@ -11,15 +11,8 @@ from pathlib import Path
 
 from doorlog.certificates.development import DEMO_DEVICE, DEMO_USER, DevelopmentPki, create_development_pki
 from doorlog.door.door import Door
-from doorlog.settings.models import (
-    DeviceSettings,
-    FileLogSettings,
-    ListenerSettings,
-    LogSettings,
-    PluginSettings,
-    Settings,
-    TlsSettings,
-)
+from doorlog.settings.log_models import FileLogSettings, LogSettings
+from doorlog.settings.models import DeviceSettings, ListenerSettings, PluginSettings, Settings, TlsSettings
 
 _PORTS = {"plain": 1883, "tls": 8883, "mtls": 8884, "ws": 8083, "wss": 8084}
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")

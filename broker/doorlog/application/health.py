@@ -8,10 +8,12 @@ not show the port, as on other systems, a connection is tried.
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +24,8 @@ _TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN: Final = "0A"
 _PAUSE: Final = 0.05  # seconds between two looks
 _CONNECT_TIMEOUT: Final = 2.0  # seconds
+
+_MAX_ANSWER: Final = 65_536
 
 Address = tuple[str, int]
 """IP address and port."""
@@ -58,6 +62,26 @@ def check_health(
     """
     look = look or read_queues
     return [_health(name, listener, look, patience) for name, listener in listeners.items()]
+
+
+def ask_monitor(bind: str, address: tuple[str, int]) -> Health:
+    """Ask the broker's monitor how its log does.
+
+    Args:
+        bind: ``monitor.bind``, for the sentence.
+        address: The same, taken apart.
+    """
+    connection = HTTPConnection(*address, timeout=_CONNECT_TIMEOUT)
+    try:
+        connection.request("GET", "/health")
+        log = json.loads(connection.getresponse().read(_MAX_ANSWER))["log"]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return Health("log", healthy=False, sentence=f"the monitor at {bind} gives no answer: is the broker running?")
+    finally:
+        connection.close()
+    if log.get("failure") is not None:
+        return Health("log", healthy=False, sentence=f"the log file can not be written: {log['failure']}")
+    return Health("log", healthy=True, sentence=f"the log is written, {log.get('sequence')} records so far")
 
 
 def _health(name: str, listener: ListenerSettings, look: Callable[[], Queues], patience: float) -> Health:

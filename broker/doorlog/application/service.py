@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, Self
 
 from doorlog import __version__
 from doorlog.application.expiry import watch_expiry
+from doorlog.application.monitor import Monitor
+from doorlog.application.signals import signals
 from doorlog.certificates.chain import ChainReport, inspect_chain
 from doorlog.door.authority import Authority
 from doorlog.door.connection import DoorConnection
@@ -31,7 +32,6 @@ from doorlog.identity.resolve import identify
 from doorlog.log import Log, open_log, service_part
 from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STOP_SECONDS = 20.0
 
 
@@ -75,6 +75,7 @@ class Service:
             accepted=lambda: self.door.accepted, on_pressure=self._log_is_pressed, on_failure=self._log_failed
         )
         self._expiry: asyncio.Task[None] | None = None
+        self.monitor: Monitor | None = None
 
     async def start(self) -> None:
         """Open the door.
@@ -84,10 +85,12 @@ class Service:
         """
         await self._authority.start()
         try:
+            self.monitor = self._open_monitor()
             await self.door.start()
         except BaseException:
             await self._authority.shut_down()
             self.log.close()
+            self._close_monitor()
             raise
         self.log.record(audit_event(Action.AUDIT_STARTED, self.door))
         for event in certificate_events(self._settings, self._chains, self.door):
@@ -103,6 +106,7 @@ class Service:
             self.log.record(audit_event(Action.AUDIT_STOPPED, self.door))
         finally:
             await asyncio.to_thread(self.log.close)
+            self._close_monitor()
 
     async def __aenter__(self) -> Self:
         """Open the door."""
@@ -132,6 +136,16 @@ class Service:
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
         self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
+
+    def _open_monitor(self) -> Monitor | None:
+        wanted = self._settings.monitor
+        if wanted is None:
+            return None
+        return Monitor(wanted.address, self.log.status, lambda: (self.door.accepted, self.door.connects))
+
+    def _close_monitor(self) -> None:
+        if self.monitor is not None:
+            self.monitor.close()
 
     def _log_is_pressed(self, high: bool) -> None:  # noqa: FBT001 - what it says is its name
         """On any thread: more waits to be written than should."""
@@ -175,7 +189,7 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
         DoorlogError: If a certificate, a plugin, the log or an address can not be used.
         LogFailed: It was stopped since the log could not be written (``log.on_error: stop``).
     """
-    with _signals() as came:  # before a port is open: a signal must not end us without the records of a stop
+    with signals() as came:  # before a port is open: a signal must not end us without the records of a stop
         async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
             gc.freeze()  # what was loaded stays for good: the collector need not look through it again and again
             if on_started is not None:
@@ -247,40 +261,3 @@ def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
         FindingPart(severity=finding.severity, code=finding.code, sentence=finding.sentence)
         for finding in report.findings
     )
-
-
-class _Came:
-    """What signals have said.
-
-    Attributes:
-        stop: Set when one of them ends the broker.
-        on_hangup: Called at SIGHUP where there is no terminal that it could be about.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.on_hangup: Callable[[], None] = lambda: None
-        self._has_terminal = any(
-            stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
-        )
-
-    def hung_up(self) -> None:
-        """The terminal is gone; or, as for any service, files and keys are to be opened again."""
-        if self._has_terminal:
-            self.stop.set()
-        else:
-            self.on_hangup()
-
-
-@contextmanager
-def _signals() -> Iterator[_Came]:
-    loop = asyncio.get_running_loop()
-    came = _Came()
-    numbers = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in numbers:
-        loop.add_signal_handler(number, came.hung_up if number == signal.SIGHUP else came.stop.set)
-    try:
-        yield came
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from doorlog.log.faults import Faults
-    from doorlog.settings.models import FileLogSettings
+    from doorlog.settings.log_models import FileLogSettings
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks whether the file is still the one at its path."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from doorlog.events.records import Event
     from doorlog.log.sink import Sink
-    from doorlog.settings.models import LogSettings
+    from doorlog.settings.log_models import LogSettings
 
 
 def open_log(

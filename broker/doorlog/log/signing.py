@@ -14,7 +14,7 @@ from doorlog.log.chain import key_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from doorlog.settings.models import CheckpointSettings
+    from doorlog.settings.log_models import CheckpointSettings
 
 _REMEDY = "make one with openssl genpkey -algorithm ed25519 -out FILE"
 

@@ -16,7 +16,7 @@ from doorlog.log.pipeline import Pipeline
 from doorlog.log.scribe import Scribe
 from doorlog.log.signing import Checkpoints
 from doorlog.log.status import LogStatus
-from doorlog.settings.models import LogSettings
+from doorlog.settings.log_models import LogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

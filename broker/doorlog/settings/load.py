@@ -14,7 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from doorlog.errors import SettingsError
-from doorlog.settings.models import DoorSettings, PluginSettings, Setting, Settings, SinkSettings
+from doorlog.settings.base import Setting
+from doorlog.settings.log_models import SinkSettings
+from doorlog.settings.models import DoorSettings, PluginSettings, Settings
 
 _MAX_BYTES = 1_048_576
 _SHOWN = 80

@@ -19,21 +19,24 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
-from doorlog.settings.models import (
-    BrokerSettings,
+from doorlog.settings.base import Setting
+from doorlog.settings.log_models import (
     CheckpointSettings,
-    DeviceSettings,
     FileLogSettings,
     FloodSettings,
+    LogSettings,
+    PrivacySettings,
+    SinkSettings,
+)
+from doorlog.settings.models import (
+    BrokerSettings,
+    DeviceSettings,
     LimitsSettings,
     ListenerSettings,
-    LogSettings,
+    MonitorSettings,
     PluginSettings,
-    PrivacySettings,
     ServiceSettings,
-    Setting,
     Settings,
-    SinkSettings,
     TlsSettings,
 )
 
@@ -52,6 +55,7 @@ GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
     ("log.sinks.NAME", SinkSettings),
     ("limits", LimitsSettings),
     ("service", ServiceSettings),
+    ("monitor", MonitorSettings),
 )
 """The groups of a configuration, in the order of the page."""
 PLUGINS: Final = (

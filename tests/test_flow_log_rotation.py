@@ -1,0 +1,55 @@
+"""Rotation while records come: nothing is lost, segments are compressed, old ones go, and another start goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from doorlog.events.sentences import message_of
+from doorlog.log import Log, open_log
+from doorlog.settings.log_models import LogSettings
+from support.events import SERVICE, failed_connect, stopped_audit
+from support.whole_log import of_action, read_log
+
+RECORDS = 5_000
+
+
+def opened(path: Path, **file: Any) -> Log:
+    settings = LogSettings.model_validate({"file": {"path": path, **file}, "flood": {"enabled": False}})
+    return open_log(settings, service=SERVICE, message_of=message_of)
+
+
+def test_rotation_under_5_000_records_a_second_loses_nothing(tmp_path: Path) -> None:
+    log = opened(tmp_path / "doorlog.jsonl", rotate_bytes=500_000)
+    began = time.monotonic()
+    for number in range(RECORDS):
+        log.record(failed_connect())
+        if number % 100 == 0:  # at the pace of 5,000 a second, or as fast as it goes
+            log.reload() if number == RECORDS // 2 else None
+    took = time.monotonic() - began
+    log.record(stopped_audit())
+    log.close()
+
+    records = read_log(tmp_path / "doorlog.jsonl")
+    assert len(of_action(records, "connect")) == RECORDS
+    closed = sorted(tmp_path.glob("doorlog-*"))
+    assert len(closed) >= 5
+    assert took < RECORDS / 5_000, "they came at least as fast as that"
+    assert len(of_action(records, "audit_checkpoint")) >= len(closed) + 1, "one at the end of each segment"
+
+
+def test_closed_segments_are_compressed_and_the_oldest_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "doorlog.jsonl"
+    for _ in range(2):
+        log = opened(path, rotate_bytes=65_536, keep_bytes=65_536)
+        for _ in range(600):
+            log.record(failed_connect())
+        log.record(stopped_audit())
+        log.close()
+    opened(path, keep_bytes=65_536).close()
+
+    closed = sorted(tmp_path.glob("doorlog-*"))
+    assert closed
+    assert all(name.suffix == ".zst" for name in closed)
+    assert sum(name.stat().st_size for name in closed) <= 65_536
