@@ -9,14 +9,14 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from doorlog.events import parts
+from doorlog.events.audit_parts import AuditPart
+from doorlog.events.base import Part
 from doorlog.events.parts import (
     AlertPart,
-    AuditPart,
     CandidatePart,
     DestinationPart,
     EventPart,
     MqttPart,
-    Part,
     SourcePart,
     TlsClientPart,
     UserPart,

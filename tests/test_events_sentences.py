@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action, Code, DisconnectCause, Outcome
 from doorlog.events.parts import (
-    AuditPart,
     DestinationPart,
     DoorlogPart,
     EventPart,

@@ -8,6 +8,8 @@ from typing import Any
 
 from doorlog.events.sentences import message_of
 from doorlog.log import Log, open_log
+from doorlog.log.archive import Archive
+from doorlog.log.faults import Faults
 from doorlog.settings.log_models import LogSettings
 from support.events import SERVICE, failed_connect, stopped_audit
 from support.whole_log import of_action, read_log
@@ -47,7 +49,8 @@ def test_closed_segments_are_compressed_and_the_oldest_deleted(tmp_path: Path) -
             log.record(failed_connect())
         log.record(stopped_audit())
         log.close()
-    opened(path, keep_bytes=65_536).close()
+    archive = Archive(path, compress=True, keep_bytes=65_536, keep_days=None, faults=Faults())
+    archive.tidy()  # as at the next start
 
     closed = sorted(tmp_path.glob("doorlog-*"))
     assert closed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action, Code, DisconnectCause, Outcome, Stage
 from doorlog.events.parts import (
     AlertPart,
-    AuditPart,
     AuthPart,
     CandidatePart,
     ConnackPart,

@@ -18,10 +18,8 @@ Record = dict[str, Any]
 def read_log(live: Path) -> list[Record]:
     """Return all records of a log, closed segments first; fail where the chain or the order is broken."""
     closed = sorted(path for path in live.parent.glob(f"{live.stem}-*") if ".partial" not in path.name)
-    plain = {
-        path.name.removesuffix(".zst"): path for path in reversed(closed)
-    }  # twice there: a crash while compressing
-    files = [plain[name] for name in sorted(plain)]
+    once = {path.name.removesuffix(".zst"): path for path in reversed(closed)}  # twice: a crash while compressing
+    files = [once[name] for name in sorted(once, key=lambda name: name.rpartition("-")[2])]  # by first sequence
     lines = [line for path in (*files, live) for line in whole_lines(path)]
     return check_chain(lines)
 

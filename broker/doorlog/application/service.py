@@ -24,8 +24,9 @@ from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
 from doorlog.errors import LogFailed
+from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action, Outcome
-from doorlog.events.parts import AuditPart, DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
+from doorlog.events.parts import DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
 from doorlog.events.records import AuditEvent, CertificateEvent, Event
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify

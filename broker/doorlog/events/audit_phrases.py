@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from doorlog.events.audit_parts import GapPart
 from doorlog.events.codes import Action, GapCause
-from doorlog.events.parts import GapPart
 from doorlog.events.phrases import PHRASES, listener
 from doorlog.events.records import Event, FloodEvent
 from doorlog.events.words import bare, counted

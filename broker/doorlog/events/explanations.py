@@ -15,8 +15,8 @@ from typing import Annotated, Final
 import yaml
 from pydantic import Field
 
+from doorlog.events.base import Part
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Stage
-from doorlog.events.parts import Part
 
 Sentences = tuple[str, ...]
 _CONNACK_NAMES: Final = (

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
+from doorlog.events.base import Part
 from doorlog.events.codes import Action
 from doorlog.events.parts import (
     DestinationPart,
@@ -14,7 +15,6 @@ from doorlog.events.parts import (
     DoorlogPart,
     EventPart,
     MqttPart,
-    Part,
     ServicePart,
     SourcePart,
     TlsPart,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from doorlog.events.audit_parts import AuditPart, CheckpointPart, GapPart
 from doorlog.events.codes import Action, GapCause, Outcome
-from doorlog.events.parts import AuditPart, CheckpointPart, DoorlogPart, EventPart, GapPart
+from doorlog.events.parts import DoorlogPart, EventPart
 from doorlog.events.records import AuditEvent, ConnectEvent, Event, FloodEvent
 
 if TYPE_CHECKING:
