@@ -10,20 +10,45 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from doorlog.events.audit_parts import AuditPart, CheckpointPart, FloodPart, GapPart
+from doorlog.events.base import Count, Part, Port, Text
 from doorlog.events.codes import Action, Outcome, Stage
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(max_length=2048)]
-"""Text that a peer may have chosen: already escaped and capped where it was read."""
-
-
-class Part(BaseModel):
-    """A frozen piece of a record that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+__all__ = [
+    "AlertPart",
+    "AuditPart",
+    "AuthPart",
+    "CandidatePart",
+    "CheckpointPart",
+    "ConnackPart",
+    "Count",
+    "DestinationPart",
+    "DeviceEvidencePart",
+    "DevicePart",
+    "DoorlogPart",
+    "EventPart",
+    "FindingPart",
+    "FloodPart",
+    "GapPart",
+    "HashPart",
+    "InstancePart",
+    "MqttPart",
+    "NamePart",
+    "Part",
+    "Port",
+    "ProxyPart",
+    "ServicePart",
+    "SourcePart",
+    "Text",
+    "TlsClientPart",
+    "TlsPart",
+    "TlsServerPart",
+    "UserPart",
+    "VerdictPart",
+    "X509Part",
+]
 
 
 class EventPart(Part):
@@ -231,64 +256,6 @@ class FindingPart(Part):
     severity: Literal["error", "warning", "info"]
     code: str
     sentence: str
-
-
-class AuditPart(Part):
-    """The log about itself: the promise in numbers."""
-
-    accepted: Count
-    """Sockets accepted since the start of the instance."""
-    connects: Count
-    """``connect`` records since the start of the instance."""
-    folded: Count | None = None
-    """Attempts that stand in ``flood`` records instead of a record of their own, since the start of the instance."""
-    lost: Count | None = None
-    """``connect`` records that ``audit_gap`` records count as missing, since the start of the instance."""
-
-
-class GapPart(Part):
-    """What is missing from this log, as exactly as it can be known (``audit_gap`` only)."""
-
-    first_sequence: Count | None = None
-    """``event.sequence`` of the first missing record."""
-    last_sequence: Count | None = None
-    """``event.sequence`` of the last missing record."""
-    records: Count | None = None
-    """How many are missing, 0 for none; absent when nobody can know (a crash)."""
-    connects: Count | None = None
-    """How many of them were ``connect`` records."""
-    began: datetime | None = None
-    """When the log could not be written any more, or the time of the last record before a crash."""
-    ended: datetime | None = None
-    """When it could be written again."""
-    after_sha256: str | None = None
-    """The hash of the last record before the gap, where the chain of hashes is broken by it."""
-    torn_bytes: Count | None = None
-    """Bytes behind the last whole record that a crash left; they were moved to ``torn_file``."""
-    torn_file: Text | None = None
-    """The name of that file, beside the log."""
-
-
-class CheckpointPart(Part):
-    """All records before this one are vouched for (``audit_checkpoint`` only)."""
-
-    records: Count
-    """Records since the checkpoint before, this one not counted."""
-    key_id: str | None = None
-    """Which key signed it: the first 16 hexadecimal digits of the SHA-256 of the raw public key (RFC 8032)."""
-
-
-class FloodPart(Part):
-    """Repeats of one failure that have no record of their own (``flood`` only); ``event.code`` is theirs."""
-
-    action: Literal["connect", "authorize"]
-    """``event.action`` that they would have had."""
-    count: Annotated[int, Field(ge=1)]
-    """How many there were, exactly."""
-    first: datetime
-    last: datetime
-    ports: Count
-    """Distinct source ports; one for each connection, as a rule."""
 
 
 class DoorlogPart(Part):
