@@ -47,7 +47,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "The peer": {
         "source.ip": "the device's address, as the load balancer tells it where there is one",
-        "source.address": "what stands for the address where `log.privacy` hides it",
+        "source.address": "what stands for it where `log.privacy` hides it; the network of several addresses (`flood`)",
         "source.port": "",
         "doorlog.proxy.ip": "the load balancer in front, if it told the device's address",
         "doorlog.proxy.port": "",

@@ -76,7 +76,7 @@ class SourcePart(Part):
 
     ip: str | None = None
     address: str | None = None
-    """What stands for the address where ``log.privacy`` hides it."""
+    """What stands for the address where ``log.privacy`` hides it; or the network of several (``flood``)."""
     port: Port | None = None
     bytes: Count | None = None
     """Bytes received from the device, TLS and framing included."""
