@@ -144,3 +144,9 @@ def test_a_processor_that_changes_the_service_changes_one_record_only() -> None:
 
     records = through(*record_processors(lambda _: "fine", [rename]), events=one_of_each())
     assert {record["service"]["name"] for record in records} == {"doorlog!"}
+
+
+def test_where_names_are_hidden_no_text_of_an_error_stands_in_a_record() -> None:
+    pipeline = Pipeline([raising(KeyError("pump-99"))], SERVICE, Faults(lambda _: None, discreet=True))
+
+    assert b"pump-99" not in pipeline.line(failed_connect())

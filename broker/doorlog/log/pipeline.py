@@ -11,7 +11,6 @@ from structlog import BoundLoggerBase
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import DoorlogPart, EventPart
 from doorlog.events.records import AuditEvent, Event
-from doorlog.log.faults import describe
 from doorlog.log.processors import render, unfold
 
 if TYPE_CHECKING:
@@ -62,13 +61,13 @@ class Pipeline:
             return self._logger.line(event, number)
         except BaseException as error:  # noqa: BLE001 - DropEvent is one; nothing a plug-in raises may end the thread
             self._faults.add("processors", error, lost=0)
-            return self._without_processors(event, number, describe(error))
+            return self._without_processors(event, number, self._faults.describe(error))
 
     def _without_processors(self, event: Event, number: dict[str, Any], fault: str) -> bytes:
         try:
             return self._bare_line(event, number, fault)
         except Exception as error:  # noqa: BLE001 - no event at all: the sequence still has its record
-            return self._bare_line(_gap(), number, describe(error))
+            return self._bare_line(_gap(), number, self._faults.describe(error))
 
     def _bare_line(self, event: Event, number: dict[str, Any], fault: str) -> bytes:
         what = f"{event.event.action} {event.event.code or event.event.outcome}"
