@@ -69,7 +69,7 @@ bench: dev ## ratios against stock amqtt and mosquitto, measured in one run
 
 docs: dev ## make the pages in docs anew from what they describe
 	$(BIN)/python -m doorlog.events.explanations >docs/codes.md
-	$(BIN)/python -m doorlog.settings.reference >docs/configuration.md
+	$(BIN)/python -m doorlog.application.reference >docs/configuration.md
 	PYTHONPATH=tests $(BIN)/python -m support.log_page >docs/log.md
 
 lock: ## pin all dependencies anew (needs uv)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from doorlog.events.codes import STAGE_OF, Action, Code, DisconnectCause, Outcome, Stage
+from doorlog.events.codes import STAGE_OF, Action, Code, DisconnectCause, GapCause, Outcome, Stage
 
 PROMISED = {
     "accept": "too_many_connections source_blocked",
@@ -55,17 +55,21 @@ def test_stages_stand_in_the_order_of_an_attempt() -> None:
 
 def test_actions_and_outcomes_are_those_of_the_design() -> None:
     assert {"connect", "disconnect", "authorize", "certificate_served", "certificate_expiring"} <= set(Action)
-    assert {"audit_started", "audit_stopped", "audit_gap"} <= set(Action)
+    assert {"audit_started", "audit_stopped", "audit_gap", "audit_checkpoint", "flood"} <= set(Action)
     assert set(Outcome) == {"success", "failure", "unknown"}, "ECS event.outcome allows no other value"
 
 
 def test_a_session_can_end_in_these_ways() -> None:
     assert set(DisconnectCause) == {
         "normal", "closed", "reset", "keep_alive_timeout", "taken_over", "protocol_error", "packet_too_large",
-        "tls_error", "closed_by_broker", "server_shutdown",
+        "tls_error", "closed_by_broker", "log_unavailable", "server_shutdown",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*Code, *DisconnectCause, *Action, *Stage])
+def test_records_can_be_missing_for_these_reasons() -> None:
+    assert set(GapCause) == {"overflow", "write_failed", "interrupted", "truncated"}
+
+
+@pytest.mark.parametrize("name", [*Code, *DisconnectCause, *GapCause, *Action, *Stage])
 def test_names_are_plain_words_that_every_tool_can_search(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)

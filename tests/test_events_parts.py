@@ -29,6 +29,9 @@ SECRET = re.compile(
 )
 # About keys in general, never a key: how the certificate's key works, and how many seconds a device may be silent.
 HARMLESS = {"public_key_algorithm", "keep_alive"}
+# The name of a public key (a cut hash of it), so that who verifies a checkpoint knows which one to take: told by this
+# one piece alone, and made nowhere but in ``chain.key_id``, which takes no private key.
+PUBLIC = {("CheckpointPart", "key_id")}
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
@@ -38,9 +41,9 @@ def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("model", [*PARTS, *EVENT_MODELS])
 def test_no_field_could_hold_a_secret(model: type[BaseModel]) -> None:
-    suspicious = [name for _, name in fields_of(model) if SECRET.search(name) and name not in HARMLESS]
+    suspicious = {(piece, name) for piece, name in fields_of(model) if SECRET.search(name) and name not in HARMLESS}
 
-    assert not suspicious
+    assert not suspicious - PUBLIC
 
 
 @pytest.mark.parametrize("model", [*PARTS, *EVENT_MODELS])

@@ -255,7 +255,7 @@ def audit(action: Action, numbers: AuditPart | None = None, reason: str | None =
         ),
         (
             audit(Action.AUDIT_GAP, AuditPart(accepted=1, connects=0)),
-            "records were lost: 1 connection accepted, 0 recorded, 1 without a record",
+            "records were lost: 1 connection accepted, 0 recorded, 1 under way",
         ),
         (audit(Action.AUDIT_GAP, reason="the disk was full."), "the disk was full"),
     ],

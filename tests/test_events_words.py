@@ -17,6 +17,7 @@ from doorlog.events.words import (
     is_past,
     name_of,
     quoted,
+    seconds_between,
     some,
     span,
     subject_of,
@@ -117,3 +118,10 @@ def test_a_certificate_goes_by_the_name_that_people_use() -> None:
     assert subject_of(certificate("pump-17", "Example CA 2", alternative_names=("a.example",))) == "pump-17"
     assert subject_of(certificate(None, "Example CA 2", alternative_names=("a.example",))) == "a.example"
     assert subject_of(certificate(None, "Example CA 2")) is None
+
+
+def test_a_moment_without_a_time_zone_is_utc() -> None:
+    bare_moment = NOW.replace(tzinfo=None)
+
+    assert seconds_between(bare_moment, NOW + timedelta(seconds=1.5)) == 1.5
+    assert seconds_between(NOW, bare_moment - timedelta(hours=1)) == -3600

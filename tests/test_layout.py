@@ -15,7 +15,7 @@ SOURCES = sorted([*(ROOT / "broker").rglob("*.py"), *(ROOT / "plugins").rglob("*
 TESTS = {path.name for path in (ROOT / "tests").glob("test_*.py")}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "text", "topics"),
+    ("addresses", "errors", "text", "topics"),
     ("events", "passwords"),
     ("certificates", "settings"),
     ("log", "identity", "door"),

@@ -66,3 +66,13 @@ def test_a_standard_error_that_is_gone_is_no_reason_to_fail(monkeypatch: pytest.
 def test_what_is_said_says_who_speaks(capsys: pytest.CaptureFixture[str]) -> None:
     say_on_stderr("disk full")
     assert capsys.readouterr().err == "doorlog: log: disk full\n"
+
+
+def test_where_names_are_hidden_an_error_is_told_by_its_type_and_ours_in_full() -> None:
+    said: list[str] = []
+    faults = Faults(said.append, discreet=True)
+    faults.add("processors", KeyError("pump-17"), lost=0)
+    faults.add("stdout", SinkError("Broken pipe"), lost=1)
+
+    assert [fault.first for fault in faults.all()] == ["KeyError", "Broken pipe"]
+    assert "pump-17" not in "".join(said)

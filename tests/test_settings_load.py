@@ -145,7 +145,14 @@ TLS_KEYS = "alpn, cafile, certfile, ciphers, client_certificate, crlfile, keyfil
         ("limits: {attempt_timout: 1}", "limits.attempt_timout", 'unknown key; did you mean "attempt_timeout"?'),
         ("log: {file: {pth: x, path: y}}", "log.file.pth", 'unknown key; did you mean "path"?'),
         ("log: {file: {}}", "log.file.path", "is missing"),
-        ("log: {file: doorlog.jsonl}", "log.file", 'expected keys below it: path (it is "doorlog.jsonl")'),
+        (
+            "log: {file: doorlog.jsonl}",
+            "log.file",
+            (
+                "expected keys below it: compress, keep_bytes, keep_days, path, rotate_bytes, rotate_hours"
+                ' (it is "doorlog.jsonl")'
+            ),
+        ),
         ("log: {stdout: maybe}", "log.stdout", 'expected true or false (it is "maybe")'),
         ("log: {console: no}", "log.console", "expected 'auto', 'always' or 'never' (it is false)"),
         ("limits: {attempt_timeout: soon}", "limits.attempt_timeout", 'expected a number (it is "soon")'),

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from doorlog.settings.base import Setting
-from doorlog.settings.log_models import FileLogSettings, LogSettings
 from doorlog.settings.models import (
     BrokerSettings,
+    FileLogSettings,
     LimitsSettings,
     ListenerSettings,
+    LogSettings,
     PluginSettings,
+    PrivacySettings,
+    Setting,
     Settings,
+    SinkSettings,
     TlsSettings,
 )
 
@@ -227,6 +230,59 @@ def models() -> list[type[Setting]]:
 @pytest.mark.parametrize("model", models())
 def test_every_group_is_frozen_refuses_strangers_and_is_documented(model: type[Setting]) -> None:
     assert model.model_config["frozen"]
-    assert model.model_config["extra"] == "forbid"
+    # The keys of a sink are those of its type: the registry checks them against the model that the type brings.
+    assert model.model_config["extra"] == ("allow" if model is SinkSettings else "forbid")
     assert model.__doc__
     assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+# the log
+
+
+PLAIN = {"user_name", "client_id", "address", "certificate_name"}
+
+
+@pytest.mark.parametrize("field", sorted(PLAIN))
+def test_pseudonyms_need_a_key(field: str) -> None:
+    said = fault(PrivacySettings, **{field: "hmac"})
+
+    assert said == "hmac needs keyfile: make one with openssl rand -out privacy.key 32"
+    assert getattr(PrivacySettings.model_validate({field: "omit"}), field) == "omit"
+    assert getattr(PrivacySettings.model_validate({field: "hmac", "keyfile": "k"}), field) == "hmac"
+
+
+def test_strict_promises_only_what_a_file_can_keep() -> None:
+    file = {"path": "x.jsonl"}
+
+    assert fault(LogSettings, mode="strict") == "mode: strict needs file: only a file can be known to be on disk"
+    said = fault(LogSettings, mode="strict", file=file, on_error="continue")
+    assert said == "mode: strict admits nobody without a record: on_error: continue would"
+    strict = LogSettings.model_validate({"mode": "strict", "file": file})
+    assert (strict.reaction, strict.folds) == ("refuse", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "reaction", "folds"),
+    [
+        ({}, "continue", True),
+        ({"mode": "best_effort", "on_error": "stop"}, "stop", True),
+        ({"flood": {"enabled": False}}, "continue", False),
+        ({"mode": "strict", "file": {"path": "x"}, "flood": {"enabled": True}}, "refuse", True),
+    ],
+)
+def test_what_holds_without_a_word(given: dict[str, Any], reaction: str, folds: bool) -> None:
+    log = LogSettings.model_validate(given)
+
+    assert (log.reaction, log.folds) == (reaction, folds)
+
+
+def test_a_sink_has_the_keys_of_its_type() -> None:
+    log = LogSettings.model_validate({"sinks": {"central": {"type": "syslog", "address": "10.0.0.1:514"}}})
+
+    assert log.sinks["central"].options == {"address": "10.0.0.1:514"}
+    assert SinkSettings(type="mqtt").options == {}
+
+
+@pytest.mark.parametrize("name", ["", "UPPER", "a b", "a.b", "-a", "x" * 33])
+def test_the_name_of_a_sink_can_stand_in_a_metric(name: str) -> None:
+    fault(LogSettings, sinks={name: {"type": "syslog"}})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from doorlog.events.audit_parts import AuditPart
-from doorlog.events.codes import Action, Code, DisconnectCause, Outcome, Stage
+from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Outcome, Stage
 from doorlog.events.parts import (
     AlertPart,
+    AuditPart,
     AuthPart,
     CandidatePart,
+    CheckpointPart,
     ConnackPart,
     DestinationPart,
     DeviceEvidencePart,
@@ -18,6 +19,8 @@ from doorlog.events.parts import (
     DoorlogPart,
     EventPart,
     FindingPart,
+    FloodPart,
+    GapPart,
     HashPart,
     InstancePart,
     MqttPart,
@@ -38,6 +41,7 @@ from doorlog.events.records import (
     ConnectEvent,
     DisconnectEvent,
     Event,
+    FloodEvent,
 )
 
 EventT = TypeVar("EventT", bound=Event)
@@ -176,6 +180,59 @@ def stopped_audit(**changes: Any) -> AuditEvent:
     )
 
 
+def lost_records(**changes: Any) -> AuditEvent:
+    """Return a gap: the log could not be written for a while."""
+    gap = GapPart(
+        first_sequence=101,
+        last_sequence=142,
+        records=42,
+        connects=40,
+        began=WHEN - timedelta(seconds=90),
+        ended=WHEN,
+    )
+    return _with(
+        changes,
+        AuditEvent(
+            timestamp=WHEN,
+            event=_event_part(Action.AUDIT_GAP, Outcome.FAILURE, GapCause.WRITE_FAILED),
+            doorlog=DoorlogPart(audit=AuditPart(accepted=150, connects=110, lost=40), gap=gap),
+        ),
+    )
+
+
+def checkpoint(**changes: Any) -> AuditEvent:
+    """Return a record that vouches for those before it."""
+    return _with(
+        changes,
+        AuditEvent(
+            timestamp=WHEN,
+            event=_event_part(Action.AUDIT_CHECKPOINT, Outcome.SUCCESS),
+            doorlog=DoorlogPart(
+                audit=AuditPart(accepted=10_000, connects=9_000, folded=1_000),
+                checkpoint=CheckpointPart(records=9_000, key_id="0123456789abcdef"),
+            ),
+        ),
+    )
+
+
+def folded_passwords(**changes: Any) -> FloodEvent:
+    """Return the rest of a storm of wrong passwords."""
+    flood = FloodPart(
+        action="connect", count=4_711, first=WHEN - timedelta(seconds=55), last=WHEN - timedelta(seconds=1), ports=4_000
+    )
+    return _with(
+        changes,
+        FloodEvent(
+            timestamp=WHEN,
+            event=_event_part(Action.FLOOD, Outcome.FAILURE, Code.BAD_PASSWORD),
+            source=SourcePart(ip="10.0.0.9"),
+            destination=DestinationPart(port=8883),
+            mqtt=MqttPart(client_id="pump-17"),
+            doorlog=DoorlogPart(listener="tls", flood=flood),
+        ),
+    )
+
+
 def one_of_each() -> tuple[Event, ...]:
     """Return an event of every kind."""
     return (
@@ -186,6 +243,9 @@ def one_of_each() -> tuple[Event, ...]:
         refused_publish(),
         served_certificate(),
         stopped_audit(),
+        lost_records(),
+        checkpoint(),
+        folded_passwords(),
     )
 
 

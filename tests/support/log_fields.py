@@ -47,6 +47,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "The peer": {
         "source.ip": "the device's address, as the load balancer tells it where there is one",
+        "source.address": "what stands for it where `log.privacy` hides it; the network of several addresses (`flood`)",
         "source.port": "",
         "doorlog.proxy.ip": "the load balancer in front, if it told the device's address",
         "doorlog.proxy.port": "",
@@ -124,6 +125,32 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "doorlog.findings[].sentence": "what is wrong with the served chain, what devices do, and the remedy",
         "doorlog.audit.accepted": "sockets accepted since the start",
         "doorlog.audit.connects": "`connect` records since the start: equal to `accepted` when all is well",
+        "doorlog.audit.folded": "attempts since the start that stand in `flood` records instead",
+        "doorlog.audit.lost": "`connect` records since the start that `audit_gap` records count as missing",
+    },
+    "Repeats of one failure that have no record of their own (`flood`)": {
+        "doorlog.flood.action": "`connect` or `authorize`: what they would have been; `event.code` is theirs",
+        "doorlog.flood.count": "how many there were, exactly",
+        "doorlog.flood.first": "when the first of them was",
+        "doorlog.flood.last": "when the last of them was",
+        "doorlog.flood.ports": "how many different source ports they came from",
+    },
+    "What is missing from the log (`audit_gap`)": {
+        "doorlog.gap.first_sequence": "`event.sequence` of the first missing record",
+        "doorlog.gap.last_sequence": "`event.sequence` of the last missing record",
+        "doorlog.gap.records": "how many are missing, 0 for none; absent when nobody can know (a crash)",
+        "doorlog.gap.connects": "how many of them were `connect` records",
+        "doorlog.gap.began": "since when the log could not be written, or the time of the last record before a crash",
+        "doorlog.gap.ended": "when it could be written again",
+        "doorlog.gap.after_sha256": "hash of the last record before the gap, where the gap breaks the chain",
+        "doorlog.gap.torn_bytes": "bytes behind the last whole record that a crash left",
+        "doorlog.gap.torn_file": "the file beside the log that they were moved to",
+    },
+    "The chain: what proves that nobody changed the log": {
+        "doorlog.previous_sha256": "SHA-256 of the whole line before without its line feed; zeros in the first record",
+        "doorlog.checkpoint.records": "records since the checkpoint before (`audit_checkpoint`)",
+        "doorlog.checkpoint.key_id": "which key signed it: 16 digits of the SHA-256 of the raw public key",
+        "doorlog.signature": "Ed25519 over the line without this field and its line feed, base64 (`audit_checkpoint`)",
     },
 }
 """Groups of fields in the order of the page; an empty meaning is told by the name."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from doorlog.addresses import is_within, source_key
 from doorlog.door.classify import Ending, TlsEvidence, classify_connect, classify_tls
 from doorlog.door.connect_packet import Connect, ConnectDecoder, ReturnCode, connack_for
 from doorlog.door.layers import Layers
-from doorlog.door.limits import AttemptLimits, is_within, source_key
+from doorlog.door.limits import AttemptLimits
 from doorlog.door.proxy_header import ProxyHeader, ProxyHeaderDecoder
 from doorlog.door.tls_engine import ChainPolicy, TlsEngine
 from doorlog.door.tls_witness import TlsState

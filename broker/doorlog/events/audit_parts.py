@@ -1,4 +1,4 @@
-"""The nested objects of what the log says of itself: its numbers, gaps, checkpoints and floods."""
+"""The nested objects of what the log says of itself: its numbers, what is missing, what it vouches for, floods."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from doorlog.events.audit_parts import GapPart
 from doorlog.events.codes import Action, GapCause
 from doorlog.events.phrases import PHRASES, listener
 from doorlog.events.records import Event, FloodEvent
-from doorlog.events.words import bare, counted
+from doorlog.events.words import bare, counted, seconds_between
 
 _REASONS: Final[dict[Action, str]] = {
     Action.AUDIT_STARTED: "the broker started",
@@ -51,10 +51,11 @@ def audit_message(event: Event, given: str) -> str:
 def flood_message(event: FloodEvent) -> str:
     """Say how often something happened again; the records before have the details."""
     flood = event.doorlog.flood
-    times = counted(flood.count, "more time") if flood else "more often"
-    seconds = (flood.last - flood.first).total_seconds() if flood else 0
-    span = f" within {counted(max(1, round(seconds)), 'second')}" if flood else ""
-    return f"{PHRASES['who'](event)} at {listener(event)}: {event.event.code} {times}{span}"
+    where = f"{PHRASES['who'](event)} at {listener(event)}: {bare(event.event.code or 'a failure')}"
+    if flood is None:
+        return f"{where} more often"
+    seconds = max(1, round(seconds_between(flood.first, flood.last)))
+    return f"{where} {counted(flood.count, 'more time')} within {counted(seconds, 'second')}"
 
 
 def _by(event: Event) -> str:

@@ -1,4 +1,4 @@
-"""What every nested object of a record has in common."""
+"""What every piece of a record is: frozen, closed and bounded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(max_length=2048)]
 """Text that a peer may have chosen: already escaped and capped where it was read."""

@@ -13,10 +13,42 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from doorlog.events.audit_parts import AuditPart, CheckpointPart, FloodPart, GapPart
-from doorlog.events.base import Count, Part, Text
+from doorlog.events.base import Count, Part, Port, Text
 from doorlog.events.codes import Action, Outcome, Stage
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+__all__ = [
+    "AlertPart",
+    "AuditPart",
+    "AuthPart",
+    "CandidatePart",
+    "CheckpointPart",
+    "ConnackPart",
+    "Count",
+    "DestinationPart",
+    "DeviceEvidencePart",
+    "DevicePart",
+    "DoorlogPart",
+    "EventPart",
+    "FindingPart",
+    "FloodPart",
+    "GapPart",
+    "HashPart",
+    "InstancePart",
+    "MqttPart",
+    "NamePart",
+    "Part",
+    "Port",
+    "ProxyPart",
+    "ServicePart",
+    "SourcePart",
+    "Text",
+    "TlsClientPart",
+    "TlsPart",
+    "TlsServerPart",
+    "UserPart",
+    "VerdictPart",
+    "X509Part",
+]
 
 
 class EventPart(Part):
@@ -44,7 +76,7 @@ class SourcePart(Part):
 
     ip: str | None = None
     address: str | None = None
-    """What stands for the address where ``log.privacy`` hides it."""
+    """What stands for the address where ``log.privacy`` hides it; or the network of several (``flood``)."""
     port: Port | None = None
     bytes: Count | None = None
     """Bytes received from the device, TLS and framing included."""

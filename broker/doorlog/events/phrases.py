@@ -36,8 +36,8 @@ def findings(event: Event) -> str:
 
 
 def address(event: Connection) -> str:
-    """Name the address that the attempt came from."""
-    return event.source.ip or "an unknown address"
+    """Name the address that the attempt came from, or what stands for it."""
+    return event.source.address or event.source.ip or "an unknown address"
 
 
 def _who(event: Connection) -> str:

@@ -81,6 +81,11 @@ def is_past(moment: datetime, now: datetime) -> bool:
     return _aware(moment) < _aware(now)
 
 
+def seconds_between(moment: datetime, later: datetime) -> float:
+    """Return the seconds from a moment to a later one; one without a time zone is UTC."""
+    return (_aware(later) - _aware(moment)).total_seconds()
+
+
 def days_until(moment: datetime, now: datetime) -> int:
     """Count the whole days from now to a moment; negative once it is past."""
     return (_aware(moment) - _aware(now)).days

@@ -43,10 +43,13 @@ class Faults:
 
     Args:
         say: is given the first fault of each place, and the sums at the end.
+        discreet: leaves out the texts of errors that are not ours: where ``log.privacy`` hides names, they could tell
+            them.
     """
 
-    def __init__(self, say: Callable[[str], None] = say_on_stderr) -> None:
+    def __init__(self, say: Callable[[str], None] = say_on_stderr, *, discreet: bool = False) -> None:
         self._say = say
+        self._discreet = discreet
         self._lock = Lock()
         self._faults: dict[str, Fault] = {}
 
@@ -54,7 +57,7 @@ class Faults:
         """Count one fault of a place and the records that it cost; say it if it is the first one there."""
         with self._lock:
             known = self._faults.get(where)
-            first = known.first if known else describe(error)
+            first = known.first if known else self.describe(error)
             count, lost_before = (known.count, known.lost) if known else (0, 0)
             self._faults[where] = Fault(where, count + 1, lost_before + lost, first)
         if known is None:
@@ -63,6 +66,12 @@ class Faults:
     def say(self, sentence: str) -> None:
         """Say something that is no fault to be counted."""
         self._say(sentence)
+
+    def describe(self, error: BaseException) -> str:
+        """Say an error in one line, as ``describe`` does, or by its type alone where names are hidden."""
+        if self._discreet and not isinstance(error, SinkError):
+            return type(error).__name__
+        return describe(error)
 
     def all(self) -> tuple[Fault, ...]:
         """Return the faults of each place that had one, in the order of their first."""

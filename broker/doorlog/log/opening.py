@@ -10,6 +10,7 @@ from doorlog.log.console import ConsoleSink
 from doorlog.log.detached import Detached
 from doorlog.log.faults import Faults
 from doorlog.log.log_file import LogFile
+from doorlog.log.privacy import Concealment
 from doorlog.log.processors import record_processors
 from doorlog.log.sink import release
 from doorlog.log.stdout_sink import StdoutSink
@@ -49,7 +50,8 @@ def open_log(
         SinkError: a sink can not be opened; none stays open.
         SettingsError: a key can not be used.
     """
-    faults = Faults()
+    concealment = Concealment(settings.privacy)
+    faults = Faults(discreet=concealment.is_active)
     with ExitStack() as undo:
         sinks: list[Sink] = []
 
@@ -66,16 +68,24 @@ def open_log(
         if console is not None:
             add(Detached(ConsoleSink(console), faults))
         log = Log(
-            record_processors(message_of, processors, refine),
+            record_processors(message_of, processors, _both(concealment, refine)),
             sinks,
             service=service,
             faults=faults,
             settings=settings,
             file=file,
+            reloads=(concealment.reload,),
         )
         log.start()
         undo.pop_all()
     return log
+
+
+def _both(concealment: Concealment, refine: Callable[[Event], Event] | None) -> Callable[[Event], Event] | None:
+    """Hide names before anything else looks at an event, if any are to be hidden."""
+    if not concealment.is_active:
+        return refine
+    return concealment if refine is None else lambda event: refine(concealment(event))
 
 
 def service_part(name: str, version: str, instance_id: str) -> ServicePart:

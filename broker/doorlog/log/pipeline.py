@@ -12,7 +12,6 @@ from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import DoorlogPart, EventPart
 from doorlog.events.records import AuditEvent, Event
 from doorlog.log.chain import NOTHING_BEFORE, chained, line_hash, signed
-from doorlog.log.faults import describe
 from doorlog.log.processors import render, unfold
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class Pipeline:
             return self._chained(self._logger.line(event, number))
         except BaseException as error:  # noqa: BLE001 - DropEvent is one; nothing a plug-in raises may end the thread
             self._faults.add("processors", error, lost=0)
-            return self._chained(self._without_processors(event, number, describe(error)))
+            return self._chained(self._without_processors(event, number, self._faults.describe(error)))
 
     def checkpoint_line(self, event: Event, key: Ed25519PrivateKey | None) -> bytes:
         """Return an event as a line that is signed, if there is a key; never raises."""
@@ -93,7 +92,7 @@ class Pipeline:
         try:
             return self._bare_line(event, number, fault)
         except Exception as error:  # noqa: BLE001 - no event at all: the sequence still has its record
-            return self._bare_line(_gap(), number, describe(error))
+            return self._bare_line(_gap(), number, self._faults.describe(error))
 
     def _bare_line(self, event: Event, number: dict[str, Any], fault: str) -> bytes:
         what = f"{event.event.action} {event.event.code or event.event.outcome}"

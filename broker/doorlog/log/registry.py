@@ -42,6 +42,10 @@ def sink_class(place: str, kind: str) -> type[RegisteredSink]:
     except ImportError as error:
         remedy = f'pip install "doorlog[{kind}]"' if found.value.startswith("doorlog.") else "install it again"
         raise _error(f"{place}.type", f"{kind} needs a package that is not installed ({error}): {remedy}") from error
+    except AttributeError as error:
+        raise _error(f"{place}.type", f"{found.value} is not there ({error}): install its package again") from error
+    if not hasattr(loaded, "Settings"):
+        raise _error(f"{place}.type", f"{found.value} is no sink: it has no Settings")
     return loaded
 
 
@@ -58,7 +62,8 @@ def sink_settings(place: str, kind: str, options: Mapping[str, Any]) -> BaseMode
             (".".join((place, *map(str, fault["loc"]))), _words(fault["type"], fault["msg"]))
             for fault in error.errors(include_url=False)
         )
-        raise SettingsError("\n".join(f"{where}: {what}" for where, what in faults), faults) from error
+        # Without its cause: that shows what was given, a password perhaps.
+        raise SettingsError("\n".join(f"{where}: {what}" for where, what in faults), faults) from None
 
 
 def build_sink(place: str, kind: str, options: Mapping[str, Any], context: SinkContext) -> RegisteredSink:

@@ -36,6 +36,7 @@ class Scribe:
         checkpoints: When they are due, and what signs them.
         file: The log file, if there is one.
         floods: Gives the floods whose window has ended, or all that are open if it is asked for an infinite time.
+        reloads: What reads a file again at SIGHUP; may raise ``SettingsError``.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Scribe:
         checkpoints: Checkpoints,
         file: LogFile | None = None,
         floods: Callable[[float], Iterable[FloodEvent]] = lambda _now: (),
+        reloads: Iterable[Callable[[], None]] = (),
     ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
@@ -54,6 +56,7 @@ class Scribe:
         self._checkpoints = checkpoints
         self._file = file
         self._floods = floods
+        self._reloads = (checkpoints.reload, *reloads)
         self._is_out = False
         self._last: Action | None = None
         self.numbers = audit.Numbers()
@@ -185,10 +188,11 @@ class Scribe:
         """At SIGHUP: the last word of the key before, then the file and the key that are there now."""
         if self._checkpoints.records:
             self._check()
-        try:
-            self._checkpoints.reload()
-        except SettingsError as error:
-            self._faults.add("checkpoint", error, lost=0)
+        for reload in self._reloads:
+            try:
+                reload()
+            except SettingsError as error:  # what was read before stays
+                self._faults.say(str(error))
         if self._file is not None:
             self._file.reopen()
 

@@ -11,17 +11,24 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from errno import EIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import zstandard
 
 _CLOSED: Final = re.compile(r"-(?P<time>\d{8}T\d{6}Z)-(?P<sequence>\d{19})\.jsonl(?:\.zst|\.gz)?")
-_FOREIGN: Final = re.compile(r"[.-]\d[0-9.-]*(?:\.zst|\.gz)?|\.\d+(?:\.zst|\.gz)?")
+_FOREIGN: Final = re.compile(r"[.-]\d[0-9.-]*(?:\.zst|\.gz)?")
+_CLOSED_AT_END: Final = re.compile(_CLOSED.pattern + "$")
+_ROTATED: Final = re.compile(rf"(?P<live>.+\.jsonl)(?:{_FOREIGN.pattern})")
 _SEQUENCE: Final = re.compile(rb'"sequence":(\d{1,19})[,}]')
 _LONGEST_LINE: Final = 1_048_576
+_CHUNK: Final = 131_072
+_COMPRESSED_CHUNK: Final = 4_096
+"""Bytes, small since each can become 10,000 times as many."""
 
 
 def segment_name(live: Path, begun: datetime, first_sequence: int) -> str:
@@ -46,7 +53,7 @@ def closed_segments(live: Path) -> list[Path]:
     A segment that is there twice (plain and compressed, since a crash came between) is given once, plain.
 
     Raises:
-        OSError: The folder can not be read.
+        OSError: The folder can not be read, or what logrotate left is damaged, so that nobody knows its place.
     """
     found: dict[str, tuple[int, Path]] = {}
     for path in live.parent.iterdir():
@@ -82,10 +89,12 @@ def live_file(folder: Path) -> Path:
     Raises:
         FileNotFoundError: There is none, or more than one.
     """
-    names = {path.name for path in folder.glob("*.jsonl")}
-    live = {name for name in names if not _CLOSED.search(name)}
-    closed = {_CLOSED.sub(".jsonl", path.name) for path in folder.iterdir() if _CLOSED.search(path.name)}
-    candidates = sorted(live | closed)
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    rotated = {match["live"] for name in names if (match := _ROTATED.fullmatch(name))}
+    closed = {_CLOSED_AT_END.sub("", name) for name in names if _CLOSED_AT_END.search(name)}
+    live = rotated | {name for name in names if name.endswith(".jsonl") and not _CLOSED_AT_END.search(name)}
+    live |= {_live_name(folder, stem, names) for stem in closed if f"{stem}.jsonl" not in live}
+    candidates = sorted(live)
     if len(candidates) != 1:
         what = f"several logs ({', '.join(candidates)}): name one" if candidates else "no log (*.jsonl) here"
         raise FileNotFoundError(2, what, str(folder))
@@ -103,8 +112,7 @@ def open_segment(path: Path) -> BinaryIO:
     file = path.open("rb")
     if path.suffix != ".zst":
         return file
-    reader = zstandard.ZstdDecompressor().stream_reader(file, closefd=True, read_across_frames=True)
-    return io.BufferedReader(reader)
+    return io.BufferedReader(_ZstdReader(file), _CHUNK)
 
 
 def sequence_of(line: bytes) -> int | None:
@@ -117,7 +125,11 @@ def sequence_of(line: bytes) -> int | None:
 
 
 def first_line(path: Path) -> bytes:
-    r"""Return the first whole line of a file of a log with its ``\n``; empty where there is none."""
+    r"""Return the first whole line of a file of a log with its ``\n``; empty where there is none.
+
+    Raises:
+        Exception: As ``whole_lines``.
+    """
     with open_segment(path) as file:
         line = file.readline(_LONGEST_LINE)
     return line if line.endswith(b"\n") else b""
@@ -129,12 +141,59 @@ def whole_lines(path: Path) -> Iterator[bytes]:
     Raises:
         OSError: The file can not be read.
         zstandard.ZstdError: A compressed segment is damaged.
-        EOFError: So is a ``.gz``.
+        EOFError: A ``.gz`` ends too early.
+        zlib.error: It is damaged otherwise.
     """
     with open_segment(path) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line
+
+
+class _ZstdReader(io.RawIOBase):
+    """What is in a compressed file, which may have several frames (RFC 8878, 3.1).
+
+    The library's own stream reader takes a frame that was cut off for the end of the file.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decompressor: zstandard.ZstdDecompressionObj | None = None
+        self._compressed = b""
+        self._plain = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            self._compressed = self._compressed or self._file.read(_COMPRESSED_CHUNK)
+            if not self._compressed:
+                if self._decompressor is not None:
+                    raise zstandard.ZstdError("the compressed data ends in the middle")
+                return 0
+            self._plain = memoryview(self._decompressed())
+        size = min(len(buffer), len(self._plain))
+        buffer[:size], self._plain = self._plain[:size], self._plain[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _decompressed(self) -> bytes:
+        self._decompressor = self._decompressor or zstandard.ZstdDecompressor().decompressobj()
+        plain = self._decompressor.decompress(self._compressed)
+        self._compressed = self._decompressor.unused_data
+        if self._decompressor.eof:
+            self._decompressor = None
+        return plain
+
+
+def _live_name(folder: Path, stem: str, names: set[str]) -> str:
+    """Name the live file of closed segments: whatever its ending is, it begins with a record."""
+    others = (name for name in sorted(names) if Path(name).stem == stem and not _CLOSED_AT_END.search(name))
+    return next((name for name in others if sequence_of(first_line(folder / name)) is not None), f"{stem}.jsonl")
 
 
 def _first_sequence(live: Path, path: Path) -> int | None:
@@ -143,4 +202,7 @@ def _first_sequence(live: Path, path: Path) -> int | None:
         return int(closed["sequence"])
     if not path.name.startswith(live.name) or not _FOREIGN.fullmatch(path.name[len(live.name) :]):
         return None
-    return sequence_of(first_line(path))
+    try:
+        return sequence_of(first_line(path))
+    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise OSError(EIO, f"it is damaged ({error})", str(path)) from error

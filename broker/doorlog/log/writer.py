@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
+from math import isfinite
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Final, Self
 
@@ -12,6 +13,7 @@ from doorlog.log.backlog import Backlog
 from doorlog.log.chain import NOTHING_BEFORE
 from doorlog.log.commits import Commits
 from doorlog.log.faults import Faults
+from doorlog.log.flood import Floodgate
 from doorlog.log.pipeline import Pipeline
 from doorlog.log.scribe import Scribe
 from doorlog.log.signing import Checkpoints
@@ -48,6 +50,7 @@ class Log:
         faults: where faults of processors and sinks are counted.
         settings: what is promised of the log.
         file: the log file; None for none.
+        reloads: called by ``reload``, on the log's thread.
 
     Raises:
         SettingsError: the key that signs checkpoints can not be used.
@@ -62,6 +65,7 @@ class Log:
         faults: Faults | None = None,
         settings: LogSettings | None = None,
         file: LogFile | None = None,
+        reloads: Sequence[Callable[[], None]] = (),
     ) -> None:
         settings = settings or LogSettings()
         self._settings = settings
@@ -83,10 +87,12 @@ class Log:
             checkpoints=Checkpoints(settings.checkpoint),
             file=file,
             floods=self._floods,
+            reloads=reloads,
         )
         self._backlog = Backlog(settings.queue_records, self._pressed)
         self._commits = Commits()
-        self._lock = RLock()
+        self._lock = RLock()  # re-entrant, as that of the backlog
+        self._floodgate = Floodgate(settings.flood.after, settings.flood.window) if settings.folds else None
         # A daemon, so that a program which dies without close() ends; what it recorded is written all the same.
         self._thread = Thread(target=self._run, name="doorlog-log", daemon=True)
         self._on_pressure: Callable[[bool], None] = lambda _high: None
@@ -150,6 +156,10 @@ class Log:
 
         An event after ``close`` is counted as lost under ``log``.
         """
+        if self._floodgate is not None:
+            with self._lock:
+                if not self._floodgate.passes(event, time.monotonic()):
+                    return
         if not self._backlog.put(event):
             self._faults.add("log", DoorlogError("an event came after the log was closed"), lost=1)
 
@@ -215,8 +225,12 @@ class Log:
         else:
             self._commits.failed()
 
-    def _floods(self, _now: float) -> Iterable[FloodEvent]:
-        return ()
+    def _floods(self, now: float) -> Iterable[FloodEvent]:
+        """Return the floods whose window has ended; all that are open, for an infinite time."""
+        if self._floodgate is None:
+            return ()
+        with self._lock:
+            return self._floodgate.due(now) if isfinite(now) else self._floodgate.close()
 
     def _pressed(self, high: bool) -> None:  # noqa: FBT001 - what it says is its name
         if self._settings.mode != "best_effort":

@@ -1,4 +1,4 @@
-"""What every group of settings has in common."""
+"""What every group of settings is: frozen, and closed to unknown keys."""
 
 from __future__ import annotations
 

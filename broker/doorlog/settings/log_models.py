@@ -1,4 +1,7 @@
-"""``log`` of the configuration: where records go, what is promised of them, and who is named in them."""
+"""The settings of the log: its file, what is promised of it, who is named in it, and where else records go.
+
+Each attribute's docstring is what the configuration reference prints.
+"""
 
 from __future__ import annotations
 

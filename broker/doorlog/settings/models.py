@@ -13,7 +13,37 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from doorlog.settings.base import Setting
-from doorlog.settings.log_models import LogSettings
+from doorlog.settings.log_models import (
+    CheckpointSettings,
+    FileLogSettings,
+    FloodSettings,
+    LogSettings,
+    Privacy,
+    PrivacySettings,
+    SinkSettings,
+)
+
+__all__ = [
+    "BrokerSettings",
+    "CheckpointSettings",
+    "DeviceSettings",
+    "DoorSettings",
+    "FileLogSettings",
+    "FloodSettings",
+    "LimitsSettings",
+    "ListenerSettings",
+    "LogSettings",
+    "MonitorSettings",
+    "Network",
+    "PluginSettings",
+    "Privacy",
+    "PrivacySettings",
+    "ServiceSettings",
+    "Setting",
+    "Settings",
+    "SinkSettings",
+    "TlsSettings",
+]
 
 _BIND = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>(?:[0-9A-Za-z_-]{1,63}(?:\.[0-9A-Za-z_-]{1,63})*)?)):(?P<port>[0-9]{1,5})"

@@ -1,14 +1,13 @@
 """The configuration reference, made from the models: every key, its type, its default and what it does.
 
-``python -m doorlog.settings.reference`` prints the page ``docs/configuration.md``.
+``python -m doorlog.application.reference`` prints the page ``docs/configuration.md``.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network
@@ -17,6 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from doorlog.settings.base import Setting
@@ -96,7 +96,8 @@ limits: {attempt_timeout: 10, connect_max_bytes: 65536}
 A configuration that would let everybody in from other machines is refused: with amqtt's `AnonymousAuthPlugin` among the
 plugins, each listener must be bound to this machine (127.0.0.1), or require a client certificate.
 
-This page is made from `broker/doorlog/settings/models.py` by `python -m doorlog.settings.reference`.
+This page is made from `broker/doorlog/settings/models.py` and the models of the sinks by
+`python -m doorlog.application.reference`.
 """
 _PLUGINS_INTRODUCTION: Final = """\
 ## Plugins
@@ -114,10 +115,29 @@ In `auth` stand authentication plugins, in `acl` topic plugins, in `broker` all 
 doorlog. They work in a stock amqtt as well, with `amqtt_doorlog.DoorPlugin` beside them, which takes the groups
 `listeners`, `log`, `limits`, `device` and `service` as they stand here: see [amqtt.md](amqtt.md).
 """
+_SINKS_INTRODUCTION: Final = """\
+## Sinks
+
+More places that records go to, each by a name of yours below `log.sinks`, with its `type` and the keys of that type:
+
+```yaml
+log:
+  sinks:
+    central:
+      type: syslog
+```
+
+An installed package can bring more types, as entry points of the group `doorlog.sinks`. The ones below come with
+doorlog.
+"""
 
 
-def page() -> str:
-    """Return ``docs/configuration.md``."""
+def page(sinks: Mapping[str, type[BaseModel]]) -> str:
+    """Return ``docs/configuration.md``.
+
+    Args:
+        sinks: The model of the keys of each type of sink, by the name of the type.
+    """
     blocks = [_INTRODUCTION, _contents(), "## The file\n", _table(sorted(_settings("", Settings), key=_position))]
     for place, group in GROUPS:
         blocks += [f"## {place}\n", _about(place, group), _table(_settings(place, group))]
@@ -126,11 +146,14 @@ def page() -> str:
         module, _, name = path.rpartition(".")
         plugin = getattr(import_module(module), name)
         blocks += [f"### {name}\n", _sentences(plugin), _table(_options(plugin.Config))]
+    blocks.append(_SINKS_INTRODUCTION)
+    for kind, keys in sinks.items():
+        blocks += [f"### {kind}\n", _sentences(keys), _table(_settings("log.sinks.NAME", keys))]
     return "\n".join(blocks)
 
 
 def _contents() -> str:
-    titles = ("The file", *(place for place, _group in GROUPS), "Plugins")
+    titles = ("The file", *(place for place, _group in GROUPS), "Plugins", "Sinks")
     return "".join(f"- [{title}](#{_anchor(title)})\n" for title in titles)
 
 
@@ -157,17 +180,22 @@ def _sentences(described: type[Any]) -> str:
     return "\n\n".join(filter(None, (first, prose))).replace("``", "`") + "\n"
 
 
-def _settings(place: str, group: type[Setting]) -> Iterator[tuple[str, ...]]:
+def _settings(place: str, group: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     for key, field in group.model_fields.items():
         below = f"{place}.{key}" if place else key
-        yield f"`{key}`", _kind(field, below), _default(field), (field.description or "").replace("``", "`")
+        yield f"`{key}`", _kind(field, below), _default(field), _meaning(field.description or "")
 
 
 def _options(config: type[Any]) -> Iterator[tuple[str, ...]]:
     docstrings = _attribute_docstrings(config)
     for field in fields(config):
         kind = _words(inspect.get_annotations(config, eval_str=True)[field.name])
-        yield f"`{field.name}`", kind, _option_default(field), docstrings[field.name].replace("``", "`")
+        yield f"`{field.name}`", kind, _option_default(field), _meaning(docstrings[field.name])
+
+
+def _meaning(docstring: str) -> str:
+    """Return a text as Markdown on one line, since it stands in a table."""
+    return " ".join(docstring.split()).replace("``", "`")
 
 
 def _attribute_docstrings(described: type[Any]) -> dict[str, str]:
@@ -246,7 +274,3 @@ def _shown(value: Any) -> str:
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
     lines = [("key", "value", "default", "meaning"), ("---",) * 4, *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
