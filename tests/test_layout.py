@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "passwords"),
     ("certificates", "settings"),
     ("log", "identity", "door"),
-    ("embedded",),
+    ("embedded", "readers"),
     ("application",),
     ("__main__",),
 )

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from doorlog.log.file_sink import FileSink
 
 from doorlog.errors import SinkError
-from doorlog.log.file_sink import FileSink
 
 
 def mode_of(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd`` and ``schema``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from doorlog import __version__
+from doorlog.application.verify_command import verify
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
 # What a command needs is imported when it runs: --help and completion answer at once, and a health check that runs
@@ -142,11 +143,11 @@ def run(
                 tell=typer.echo,
             )
     except AddressError as error:
-        _fail(str(error), ExitCode.ADDRESS)
+        fail(str(error), ExitCode.ADDRESS)
     except LogFailed as error:
-        _fail(str(error), ExitCode.FAILED)
+        fail(str(error), ExitCode.FAILED)
     except DoorlogError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
 
 
 @app.command(
@@ -171,7 +172,7 @@ def check(config: Config, as_json: AsJson = False) -> None:
         print_findings(config, findings)
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        _fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
+        fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
 
 
 @app.command(
@@ -197,7 +198,7 @@ def health(config: Config, as_json: AsJson = False) -> None:
         if settings.monitor is not None:
             answers.append(ask_monitor(settings.monitor.bind, settings.monitor.address))
     except DoorlogError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
     if as_json:
         typer.echo(json.dumps([answer._asdict() for answer in answers], indent=2))
     for answer in answers:
@@ -228,9 +229,9 @@ def passwd(
     try:
         set_password(file, user, read_password(sys.stdin))
     except SettingsError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
     except ValueError as error:
-        _fail(str(error), ExitCode.FAILED)
+        fail(str(error), ExitCode.FAILED)
     typer.echo(f"{file}: {user} has a new password")
 
 
@@ -244,6 +245,12 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
+app.command(
+    short_help="Tell whether a log is whole.",
+    epilog=_examples("doorlog verify", "doorlog verify --log /var/log/doorlog --key log.pub --checkpoint kept.jsonl"),
+)(verify)
+
+
 def _say(line: str) -> None:
     typer.echo(f"doorlog: {line}", err=True)
 
@@ -252,7 +259,8 @@ def _warn(line: str) -> None:
     _say(f"warning: {line}")
 
 
-def _fail(message: str, code: ExitCode) -> NoReturn:
+def fail(message: str, code: ExitCode) -> NoReturn:
+    """Say what is wrong on standard error, and end."""
     for line in message.splitlines():
         _say(line)
     raise typer.Exit(code)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HELD_BYTES: Final = 67_108_864
 """Lines that wait in memory for a file that can not be written."""
 RETRY_SECONDS: Final = 0.5
+_ACTION: Final = b'"action":"'  # the first in a record is that of "event"
 _CONNECT: Final = b'"action":"connect"'
 
 
@@ -201,7 +202,7 @@ class Journal:
             self._missing[0] = sequence
         self._missing[1] = sequence
         self._missing[2] += 1
-        self._missing[3] += _CONNECT in line
+        self._missing[3] += line.startswith(_CONNECT, line.find(_ACTION))
 
     def _outage(self) -> Outage:
         first, last, records, connects = self._missing

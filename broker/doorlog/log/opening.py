@@ -68,24 +68,18 @@ def open_log(
         if console is not None:
             add(Detached(ConsoleSink(console), faults))
         log = Log(
-            record_processors(message_of, processors, _both(concealment, refine)),
+            record_processors(message_of, processors, refine),
             sinks,
             service=service,
             faults=faults,
             settings=settings,
             file=file,
+            conceal=concealment,
             reloads=(concealment.reload,),
         )
         log.start()
         undo.pop_all()
     return log
-
-
-def _both(concealment: Concealment, refine: Callable[[Event], Event] | None) -> Callable[[Event], Event] | None:
-    """Hide names before anything else looks at an event, if any are to be hidden."""
-    if not concealment.is_active:
-        return refine
-    return concealment if refine is None else lambda event: refine(concealment(event))
 
 
 def service_part(name: str, version: str, instance_id: str) -> ServicePart:

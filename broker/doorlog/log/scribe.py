@@ -36,6 +36,7 @@ class Scribe:
         checkpoints: When they are due, and what signs them.
         file: The log file, if there is one.
         floods: Gives the floods whose window has ended, or all that are open if it is asked for an infinite time.
+        conceal: Hides names; called before anything else sees an event. Must not raise.
         reloads: What reads a file again at SIGHUP; may raise ``SettingsError``.
     """
 
@@ -48,6 +49,7 @@ class Scribe:
         checkpoints: Checkpoints,
         file: LogFile | None = None,
         floods: Callable[[float], Iterable[FloodEvent]] = lambda _now: (),
+        conceal: Callable[[Event], Event] = lambda event: event,
         reloads: Iterable[Callable[[], None]] = (),
     ) -> None:
         self._pipeline = pipeline
@@ -56,6 +58,7 @@ class Scribe:
         self._checkpoints = checkpoints
         self._file = file
         self._floods = floods
+        self._conceal = conceal
         self._reloads = (checkpoints.reload, *reloads)
         self._is_out = False
         self._last: Action | None = None
@@ -148,7 +151,7 @@ class Scribe:
         self._last = action
 
     def _line(self, event: Event) -> bytes:
-        return self._pipeline.line(self.numbers.count(event))
+        return self._pipeline.line(self.numbers.count(self._conceal(event)))
 
     def _write(self, lines: Sequence[bytes]) -> None:
         if not lines:
@@ -181,7 +184,8 @@ class Scribe:
         if since is not None and now - since >= SYNC_SECONDS:
             file.journal.sync()
         if file.wants_rotation:
-            self._check()
+            if self._checkpoints.records:
+                self._check()
             file.rotate()
 
     def _reload(self) -> None:

@@ -50,6 +50,7 @@ class Log:
         faults: where faults of processors and sinks are counted.
         settings: what is promised of the log.
         file: the log file; None for none.
+        conceal: hides names in an event, on the log's thread, before anything else looks at it.
         reloads: called by ``reload``, on the log's thread.
 
     Raises:
@@ -65,6 +66,7 @@ class Log:
         faults: Faults | None = None,
         settings: LogSettings | None = None,
         file: LogFile | None = None,
+        conceal: Callable[[Event], Event] = lambda event: event,
         reloads: Sequence[Callable[[], None]] = (),
     ) -> None:
         settings = settings or LogSettings()
@@ -87,6 +89,7 @@ class Log:
             checkpoints=Checkpoints(settings.checkpoint),
             file=file,
             floods=self._floods,
+            conceal=conceal,
             reloads=reloads,
         )
         self._backlog = Backlog(settings.queue_records, self._pressed)
