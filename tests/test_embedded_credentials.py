@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -222,6 +223,22 @@ async def test_a_reason_of_the_plugin_is_told_up_to_a_bound() -> None:
     assert verdict.reason is not None
     assert verdict.reason.startswith("Refuses refused the device: its licence has ended!")
     assert len(verdict.reason) < 300
+
+
+@pytest.mark.parametrize("password", ["hunter2", "pässwörd\n", "'"])
+@pytest.mark.parametrize("written", [str, repr, ascii])
+async def test_a_reason_that_tells_the_password_is_not_told(password: str, written: Callable[[str], str]) -> None:
+    plugin = load_plugin(third_party.Refuses)
+    plugin.refusal, plugin.reason = Code.NOT_AUTHORIZED, f"there is no {written(password)} in the file"
+    verdict = await ask_plugins([plugin], session("alice", password), timeout=LONG)
+    assert verdict.reason == "Refuses refused the device"
+
+
+async def test_without_a_password_every_reason_is_told() -> None:
+    plugin = load_plugin(third_party.Refuses)
+    plugin.refusal, plugin.reason = Code.NOT_AUTHORIZED, "its licence has ended"
+    verdict = await ask_plugins([plugin], session("alice"), timeout=LONG)
+    assert verdict.reason == "Refuses refused the device: its licence has ended"
 
 
 async def test_the_first_of_several_refusals_counts_and_whispers_do_not() -> None:

@@ -9,7 +9,7 @@ from amqtt.contexts import Action, BaseContext
 from amqtt.plugins.base import BaseTopicPlugin
 from amqtt.session import Session
 
-from doorlog.embedded.permissions import TopicPermissions
+from doorlog.embedded.permissions import TopicPermissions, whereabouts
 from doorlog.embedded.session import BrokerSession
 
 
@@ -70,7 +70,8 @@ async def test_without_plugins_everything_is_allowed() -> None:
 
 async def test_plugin_that_raises_has_refused(caplog: pytest.LogCaptureFixture) -> None:
     assert not await allowed(Says(True), Says(RuntimeError("database is gone")), Says(True))
-    assert "Says failed: refused" in caplog.text
+    assert "Says failed: refused (RuntimeError in test_embedded_permissions.py, line " in caplog.text
+    assert "database is gone" not in caplog.text, "its text may be anything, a password too"
 
 
 async def test_plugin_that_hangs_has_refused(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,3 +83,7 @@ async def test_nobody_is_asked_after_a_refusal() -> None:
     last = Says(True)
     assert not await allowed(Says(False), last)
     assert last.asked == 0
+
+
+def test_an_error_that_was_never_raised_has_no_place() -> None:
+    assert whereabouts(ValueError("hunter2")) == "ValueError"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,12 @@ def opened(path: Path, **file: Any) -> Log:
     return open_log(settings, service=SERVICE, message_of=message_of)
 
 
-def test_rotation_under_5_000_records_a_second_loses_nothing(tmp_path: Path) -> None:
+def test_rotation_while_records_come_as_fast_as_they_can_loses_nothing(tmp_path: Path) -> None:
     log = opened(tmp_path / "doorlog.jsonl", rotate_bytes=500_000)
-    began = time.monotonic()
     for number in range(RECORDS):
         log.record(failed_connect())
-        if number % 100 == 0:  # at the pace of 5,000 a second, or as fast as it goes
-            log.reload() if number == RECORDS // 2 else None
-    took = time.monotonic() - began
+        if number == RECORDS // 2:
+            log.reload()
     log.record(stopped_audit())
     log.close()
 
@@ -37,7 +34,6 @@ def test_rotation_under_5_000_records_a_second_loses_nothing(tmp_path: Path) -> 
     assert len(of_action(records, "connect")) == RECORDS
     closed = sorted(tmp_path.glob("doorlog-*"))
     assert len(closed) >= 5
-    assert took < RECORDS / 5_000, "they came at least as fast as that"
     assert len(of_action(records, "audit_checkpoint")) >= len(closed) + 1, "one at the end of each segment"
 
 

@@ -37,6 +37,7 @@ CONNACK_OF = {
     Code.CLIENT_ID_TAKEN: 2,
     Code.AUTH_BACKEND_ERROR: 3,
     Code.AUTH_TIMEOUT: 3,
+    Code.LOG_UNAVAILABLE: 3,
     Code.THROTTLED: 3,
     Code.LOG_UNAVAILABLE: 3,
     Code.BAD_PASSWORD: 4,

@@ -223,8 +223,18 @@ def _refusal(denier: _Question, session: Session) -> tuple[Code, str]:
     if said is None and session.username:
         return Code.BAD_PASSWORD, f"{denier.name} refused the user name or the password"
     code = said or (Code.NO_CREDENTIALS if _shows_nothing(session) else Code.NOT_AUTHORIZED)
-    because = f": {denier.reason[:_MAX_REASON]}" if isinstance(denier.reason, str) else ""
-    return code, f"{denier.name} {_SENTENCES[code]}{because}"
+    because = denier.reason[:_MAX_REASON] if isinstance(denier.reason, str) else ""
+    if not because or _tells_the_password(denier.reason, session):
+        return code, f"{denier.name} {_SENTENCES[code]}"
+    return code, f"{denier.name} {_SENTENCES[code]}: {because}"
+
+
+def _tells_the_password(reason: object, session: Session) -> bool:
+    password = session.password
+    if not password:
+        return False
+    text = str(reason)
+    return any(form in text for form in (password, repr(password)[1:-1], ascii(password)[1:-1]))
 
 
 def _shows_nothing(session: Session) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from traceback import extract_tb
 
 from amqtt.contexts import Action
 from amqtt.plugins.base import BaseTopicPlugin
@@ -59,6 +61,14 @@ class TopicPermissions:
                 return await plugin.topic_filtering(session=session, topic=topic, action=action)
         except TimeoutError:
             _log.warning("%s did not answer within %s s: refused", type(plugin).__name__, self._timeout)
-        except Exception:  # noqa: BLE001 - whatever a third party's plugin raises, it has not allowed anything
-            _log.exception("%s failed: refused", type(plugin).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever a third party's plugin raises, it has not allowed anything
+            # Without its text, which may hold all that the plugin knows of the session.
+            _log.error("%s failed: refused (%s)", type(plugin).__name__, whereabouts(error))
         return False
+
+
+def whereabouts(error: BaseException) -> str:
+    """Say what kind of error it is and where it was raised, and nothing of what it says."""
+    frames = extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place

@@ -40,7 +40,7 @@ class Scribe:
         reloads: What reads a file again at SIGHUP; may raise ``SettingsError``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         pipeline: Pipeline,
         sinks: Sequence[Sink],

@@ -57,7 +57,7 @@ class Log:
         SettingsError: the key that signs checkpoints can not be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         processors: Sequence[Processor],
         sinks: Sequence[Sink],
