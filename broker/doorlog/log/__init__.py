@@ -7,6 +7,7 @@ Read in the order in which an event passes through:
     processors    the small callables: sentence, record, rendering
     sink          what a sink is
     file_sink, stdout_sink, console    where lines go
+    mqtt_sink     the same as messages of our own broker
     detached      a thread of its own for a sink that may block
     descriptor    whole lines to a file descriptor
     faults        what went wrong, counted, and said once
