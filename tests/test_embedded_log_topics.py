@@ -73,6 +73,7 @@ def test_each_topic_has_its_own_readers() -> None:
     assert not TOPICS.allow("reader", "site/log/x", SUBSCRIBE)
     assert TOPICS.allow(None, "site/+", SUBSCRIBE)
     assert TOPICS.allow(None, "site", PUBLISH)
+    assert [TOPICS.has_reader(name) for name in ("reader", "other", "anna", None)] == [True, True, False, False]
 
 
 def test_without_any_every_topic_is_everybodys() -> None:
@@ -184,6 +185,21 @@ async def test_a_session_from_before_the_configuration_changed_reads_no_record(d
     assert await session.subscribe(("doorlog/#", 1)) == [REFUSED], "not even the same filter again"
     await door.broker.publish_record(TOPIC, b"{}")
     assert not await session.messages()
+
+
+async def test_only_readers_that_are_connected_are_looked_at(door: BrokerDoor) -> None:
+    for number in range(5):
+        await (await Device.connect(door, f"pump-{number}", user="anna")).subscribe(("#", 0))
+    reader = await Device.connect(door, "desk", user="reader")
+    await reader.subscribe(("doorlog/#", 0))
+    assert list(door.broker._readers) == ["desk"]
+    successor = await Device.connect(door, "desk", user="reader")
+    await successor.subscribe(("+/+/+/pump-17", 0))
+    await door.broker.publish_record(TOPIC, b"{}")
+    assert await successor.messages() == [RECORD]
+    await successor.disconnect()
+    await door.connections[-1].served()
+    assert not door.broker._readers
 
 
 async def test_nothing_waits_for_a_reader_that_is_away(door: BrokerDoor) -> None:

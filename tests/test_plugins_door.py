@@ -94,7 +94,7 @@ def usual_signals() -> Iterator[None]:
             [f"{PLACE}: ", "none.pem"],
         ),
         (
-            {"listeners": PLAIN, "log": {"sinks": {"own": {"type": "mqtt"}}}},
+            {"listeners": PLAIN, "log": {"sinks": {"far": {"type": "nats"}, "own": {"type": "mqtt"}}}},
             [f"{PLACE}: log.sinks.own.type: a stock amqtt can not keep an MQTT topic for the log alone"],
         ),
     ],

@@ -183,6 +183,8 @@ class DoorlogBroker(MessageExchange):
             self.ownership.claim(client_id, session.principal)
         self._sessions[client_id] = (session, self._nobody)
         session.live = handler
+        if self.log_topics.has_reader(session.principal):
+            self._readers[client_id] = session
         session.transitions.connect()
         return present
 
@@ -196,6 +198,7 @@ class DoorlogBroker(MessageExchange):
 
     def _disconnect(self, session: BrokerSession) -> None:
         session.live = None
+        self._readers.pop(session.client_id, None)
         session.ssl_object = None  # a session that is kept must not keep its connection
         session.transitions.disconnect()
 

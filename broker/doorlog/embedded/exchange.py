@@ -65,6 +65,7 @@ class MessageExchange(Broker):
             [plugin for plugin in self.plugins_manager.plugins if isinstance(plugin, BaseTopicPlugin)]
         )
         self._on_refusal = on_refusal
+        self._readers: dict[str | None, BrokerSession] = {}  # of the log, connected, by client id
         # Nobody else fills it, so that its sessions are ours.
         self._table = SubscriptionTable(cast("dict[str, list[tuple[BrokerSession, int]]]", self._subscriptions))
 
@@ -172,20 +173,21 @@ class MessageExchange(Broker):
         """
         if topic is None or self.log_topics.own(topic):  # a plugin, which nobody has asked for a name
             return
-        await self._distribute(topic, bytes(data or b""), force_qos)
-
-    async def publish_record(self, topic: str, record: bytes) -> None:
-        """Deliver a record of the log to who may read it and is connected, at QoS 0.
-
-        No refusal comes of it, nothing is kept, and no plugin is told of a message: the log must not feed itself.
-        """
-        await self._distribute(topic, record, 0)
-
-    async def _distribute(self, topic: str, payload: bytes, force_qos: int | None) -> None:
+        payload = bytes(data or b"")
         for subscriber, granted in self._table.matching(topic):
             if await self._may_receive(subscriber, topic):
                 qos = granted if force_qos is None else min(force_qos, granted)
                 self._deliver(subscriber, topic, payload, qos)
+
+    async def publish_record(self, topic: str, record: bytes) -> None:
+        """Deliver a record of the log to who may read it and is connected, at QoS 0.
+
+        No refusal comes of it, nothing is kept, and no plugin is told of a message: the log must not feed itself. Only
+        readers are looked at: a stranger who knocks must not make us look through a fleet that subscribes to ``#``.
+        """
+        for reader in self._table.subscribed(tuple(self._readers.values()), topic):
+            if await self._may_receive(reader, topic):
+                self._deliver(reader, topic, record, 0)
 
     def _deliver(self, subscriber: BrokerSession, topic: str, data: bytes, qos: int) -> None:
         while subscriber.successor is not None:  # while a plugin was asked, it connected again

@@ -29,6 +29,10 @@ class LogTopics:
         """Whether a topic, or each topic that a filter can match, belongs to the log."""
         return self._readers_of(topic) is not None
 
+    def has_reader(self, principal: str | None) -> bool:
+        """Whether somebody may read any of it."""
+        return any(principal in readers for _, readers in self.readers)
+
     def allow(self, principal: str | None, topic: str, action: Action) -> bool:
         """Whether the log has nothing against what a client does; the topic plugins may still have.
 
