@@ -23,7 +23,7 @@ from doorlog.embedded import authority
 from doorlog.embedded.authority import EmbeddedAuthority, PluginAuthority, check_plugins
 from doorlog.errors import SettingsError
 from doorlog.events.codes import Code
-from doorlog.settings.models import Settings
+from doorlog.settings.models import LogSettings, Settings
 from support import third_party
 from support.amqtt_plugins import load_plugin
 from support.broker import FREE
@@ -385,6 +385,32 @@ async def test_what_a_device_is_refused_later_is_told_with_its_connection() -> N
     assert told == [(connection, "secret/#", "subscribe")]
     built.refused(judgement.session, "late", "publish")
     assert len(told) == 1, "whose connection is over is refused nothing"
+
+
+async def test_the_logs_own_topics_are_kept_for_it_without_any_topic_plugin() -> None:
+    told: list[tuple[Any, str, str]] = []
+    given = settings({"support.third_party.Allows": {}})
+    log = LogSettings.model_validate({"sinks": {"own": {"type": "mqtt", "readers": ["anna"]}}})
+    built = EmbeddedAuthority(given.model_copy(update={"log": log}), lambda *refusal: told.append(refusal))
+    forger = cast("DoorConnection", connected("p", user="anna", will=Will("doorlog/x", b"", 0, retain=False)))
+    device = connected("q", user="anna")
+    connection = cast("DoorConnection", device)
+    await built.start()
+    try:
+        refused = await built.judge(forger)
+        serving = asyncio.ensure_future(built.serve(connection, await built.judge(connection)))
+        device.reader.feed_data(mqtt.subscribe("doorlog/#"))
+        assert await device.answer(9) == b"\x20\x02\x00\x00" + b"\x90\x03\x00\x01\x00"
+        await asyncio.wrap_future(await asyncio.to_thread(built.publish, "doorlog/x", b"{}"))
+        assert device.take() == b"\x30\x0d\x00\x09doorlog/x{}"
+        device.reader.feed_eof()
+        await serving
+    finally:
+        await built.shut_down()
+
+    assert refused.code is Code.WILL_NOT_AUTHORIZED
+    assert told == [(forger, "doorlog/x", "will")]
+    assert built.publish("doorlog/x", b"{}").done(), "nobody is left to read it"
 
 
 async def test_a_late_refusal_belongs_to_the_connection_that_it_happened_on() -> None:

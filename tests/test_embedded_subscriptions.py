@@ -33,6 +33,17 @@ def table(filters: dict[str, list[tuple[BrokerSession, int]]]) -> SubscriptionTa
     return SubscriptionTable(filters)
 
 
+def test_only_those_asked_about_are_found_by_filter_and_by_name(table: SubscriptionTable) -> None:
+    asked = [session("name"), session("wild"), session("both"), session("neither")]
+    for topic_filter, sessions in {"a/b": asked[::2], "a/+": asked[1:3], "b/#": asked[3:]}.items():
+        for each in sessions:
+            table.add(each, topic_filter, 1)
+    table.add(session("somebody else"), "#", 1)
+    assert table.subscribed(asked, "a/b") == asked[:3]
+    assert table.subscribed([], "a/b") == []
+    assert table.subscribed(asked, "c") == []
+
+
 @pytest.mark.parametrize(
     ("topic_filter", "topic", "expected"),
     [

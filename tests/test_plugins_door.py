@@ -93,6 +93,10 @@ def usual_signals() -> Iterator[None]:
             {"listeners": {"a": {"bind": ":1", "tls": {"certfile": "none.pem", "keyfile": "none.key"}}}},
             [f"{PLACE}: ", "none.pem"],
         ),
+        (
+            {"listeners": PLAIN, "log": {"sinks": {"far": {"type": "nats"}, "own": {"type": "mqtt"}}}},
+            [f"{PLACE}: log.sinks.own.type: a stock amqtt can not keep an MQTT topic for the log alone"],
+        ),
     ],
 )
 async def test_a_wrong_configuration(

@@ -60,6 +60,7 @@ class DoorPlugin(BaseAuthPlugin, BaseTopicPlugin):
         try:
             self._listener = _external_listener(self._broker.listeners_config)
             self._settings: DoorSettings = validate_door_settings(dict(vars(self.config)), Path(_PLACE))
+            _refuse_mqtt_sinks(self._settings)
             load_chains(self._settings)  # again when the door opens, when nobody hears of an error any more
         except DoorlogError as error:
             self._tell(error)
@@ -206,6 +207,20 @@ def _external_listener(listeners: Mapping[str, ListenerConfig]) -> str:
     if not usable:
         raise SettingsError("amqtt's own listeners.default.bind is null, so that amqtt ignores it: leave it out")
     return usable[0]
+
+
+def _refuse_mqtt_sinks(settings: DoorSettings) -> None:
+    """Refuse what only doorlog's own broker can keep safe.
+
+    A stock amqtt asks topic plugins only, delivers retained messages without asking, and resumes sessions whatever they
+    had subscribed to before: anybody could read the log, and write into it.
+    """
+    for name, sink in settings.log.sinks.items():
+        if sink.type == "mqtt":
+            raise SettingsError(
+                f"log.sinks.{name}.type: a stock amqtt can not keep an MQTT topic for the log alone, clients could "
+                "read and forge records there: take another type, or run the broker with doorlog run"
+            )
 
 
 def _where(listener: Listener) -> str:

@@ -10,12 +10,14 @@ Read in this order:
     packets         the bodies of the packets that a client sends, and the packets that we send
     subscriptions   who gets a message
     retained        the last message of each topic, for subscriptions to come
+    log_topics      the topics that belong to the log, and who may read there
     permissions     what the topic plugins allow
     hooks           the events of amqtt's plugins
     sender          what goes to one client: flow control, acknowledgements, redelivery
     handler         one connection: packets in, answers out
     exchange        amqtt's Broker: messages, subscriptions, permissions
     broker          amqtt's Broker: connections, sessions, start and stop
+    log_publisher   the log's way to its readers, from any thread
     adapters        the same connections for a stock amqtt broker
     session_attributes, credentials, plugin_options, authority, stock    how the door asks it to judge and serve
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from amqtt.session import Session
 from doorlog.door.authority import Judgement
 from doorlog.embedded.broker import DoorlogBroker, embedded_config
 from doorlog.embedded.credentials import ask_plugins
+from doorlog.embedded.log_publisher import LogPublisher
+from doorlog.embedded.log_topics import LogTopics, log_topics
 from doorlog.embedded.permissions import TopicPermissions
 from doorlog.embedded.plugin_options import configured_plugins, load_fault
 from doorlog.embedded.session import session_of
@@ -190,11 +192,13 @@ class EmbeddedAuthority(PluginAuthority):
         on_refusal: Told of each topic that a device is refused.
 
     Raises:
-        SettingsError: If a plugin can not be loaded, with its place and the remedy.
+        SettingsError: If a plugin can not be loaded, or a sink that publishes here is wrong; with its place and the
+            remedy.
     """
 
     def __init__(self, settings: Settings, on_refusal: OnRefusal) -> None:
-        self.broker = _build_broker(settings, self.refused)
+        self.broker = _build_broker(settings, self.refused, log_topics(settings.log))
+        self._publisher = LogPublisher(self.broker.publish_record)
         super().__init__(
             self.broker.plugins_manager.plugins,
             self.broker.claim,
@@ -206,16 +210,31 @@ class EmbeddedAuthority(PluginAuthority):
     async def start(self) -> None:
         """Start the broker."""
         await self.broker.start()
+        self._publisher.start()
 
     async def shut_down(self) -> None:
         """End every session, then the broker."""
-        await self.broker.shutdown()
+        try:
+            await self.broker.shutdown()
+        finally:
+            await self._publisher.stop()
+
+    def publish(self, topic: str, record: bytes) -> Future[None]:
+        """Publish a record of the log, from any thread; see ``LogPublisher.publish``."""
+        return self._publisher.publish(topic, record)
 
     async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
         """Serve the connection to its end."""
         session = judgement.session
         with self._serving(connection, session.client_id):
             await self.broker.serve(connection, session=session)
+
+    async def _judge_will(self, session: Session, connection: DoorConnection) -> tuple[Code, str | None] | None:
+        topic = session.will_topic or ""
+        if session.will_flag and self.broker.log_topics.own(topic):
+            self._on_refusal(connection, topic, "will")
+            return Code.WILL_NOT_AUTHORIZED, None
+        return await super()._judge_will(session, connection)
 
 
 def check_plugins(settings: Settings) -> None:
@@ -226,7 +245,7 @@ def check_plugins(settings: Settings) -> None:
     """
 
     async def load() -> None:
-        broker = _build_broker(settings, lambda _session, _topic, _action: None)
+        broker = _build_broker(settings, lambda _session, _topic, _action: None, LogTopics())
         with suppress(Exception):  # how they end is no fault of the configuration
             await broker.plugins_manager.close()
 
@@ -234,12 +253,14 @@ def check_plugins(settings: Settings) -> None:
         thread.submit(asyncio.run, load()).result()
 
 
-def _build_broker(settings: Settings, on_refusal: Callable[[Session, str, str], None]) -> DoorlogBroker:
+def _build_broker(
+    settings: Settings, on_refusal: Callable[[Session, str, str], None], topics: LogTopics
+) -> DoorlogBroker:
     plugins = configured_plugins(settings)
     config = embedded_config(
         {plugin.path: plugin.options for plugin in plugins}, session_expiry=settings.broker.session_expiry
     )
     try:
-        return DoorlogBroker(config, on_refusal=on_refusal)
+        return DoorlogBroker(config, on_refusal=on_refusal, log_topics=topics)
     except (PluginError, PluginLoadError) as error:
         raise load_fault(error, plugins) from error

@@ -18,6 +18,7 @@ from amqtt.session import Session
 from doorlog.embedded.exchange import MessageExchange, RefusalListener
 from doorlog.embedded.handler import SessionHandler
 from doorlog.embedded.limits import BrokerLimits
+from doorlog.embedded.log_topics import LogTopics
 from doorlog.embedded.ownership import ClientIdOwnership
 from doorlog.embedded.session import BrokerSession
 from doorlog.events.codes import DisconnectCause
@@ -49,7 +50,8 @@ class DoorlogBroker(MessageExchange):
     Args:
         config: As amqtt's; all its listeners are external.
         limits: What clients may hold in memory.
-        on_refusal: Told of each subscription, publication or will that a topic plugin has refused.
+        on_refusal: Told of each subscription, publication or will that was refused.
+        log_topics: The topics that belong to the log; none without it.
 
     Attributes:
         ownership: Who holds which client id.
@@ -64,8 +66,9 @@ class DoorlogBroker(MessageExchange):
         *,
         limits: BrokerLimits | None = None,
         on_refusal: RefusalListener | None = None,
+        log_topics: LogTopics | None = None,
     ) -> None:
-        super().__init__(config, limits or BrokerLimits(), on_refusal)
+        super().__init__(config, limits or BrokerLimits(), on_refusal, log_topics or LogTopics())
         for name, listener in self.listeners_config.items():
             if listener.type is not ListenerType.EXTERNAL:
                 raise BrokerError(f"listener {name!r} is not external: clients come through the door only")
@@ -180,6 +183,8 @@ class DoorlogBroker(MessageExchange):
             self.ownership.claim(client_id, session.principal)
         self._sessions[client_id] = (session, self._nobody)
         session.live = handler
+        if self.log_topics.has_reader(session.principal):
+            self._readers[client_id] = session
         session.transitions.connect()
         return present
 
@@ -193,6 +198,7 @@ class DoorlogBroker(MessageExchange):
 
     def _disconnect(self, session: BrokerSession) -> None:
         session.live = None
+        self._readers.pop(session.client_id, None)
         session.ssl_object = None  # a session that is kept must not keep its connection
         session.transitions.disconnect()
 

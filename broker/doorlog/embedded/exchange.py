@@ -14,6 +14,7 @@ from amqtt.session import IncomingApplicationMessage, OutgoingApplicationMessage
 
 from doorlog.embedded.hooks import Hooks
 from doorlog.embedded.limits import BrokerLimits
+from doorlog.embedded.log_topics import LogTopics
 from doorlog.embedded.permissions import TopicPermissions
 from doorlog.embedded.retained import RetainedStore
 from doorlog.embedded.session import BrokerSession
@@ -36,25 +37,35 @@ class MessageExchange(Broker):
     Args:
         config: As amqtt's.
         limits: What clients may hold in memory.
-        on_refusal: Called once for each refusal of a subscription, a publication or a will by a topic plugin; not for
+        on_refusal: Called once for each refusal of a subscription, a publication or a will; not for
             messages that a subscriber may not receive.
+        log_topics: The topics that belong to the log.
 
     Attributes:
         limits: As given.
+        log_topics: As given.
         hooks: The events of the plugins.
         retained: The retained messages.
         permissions: The topic plugins.
     """
 
-    def __init__(self, config: BrokerConfig, limits: BrokerLimits, on_refusal: RefusalListener | None) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        limits: BrokerLimits,
+        on_refusal: RefusalListener | None,
+        log_topics: LogTopics,
+    ) -> None:
         super().__init__(config)
         self.limits = limits
+        self.log_topics = log_topics
         self.hooks = Hooks(self.plugins_manager)
         self.retained = RetainedStore(self._retained_messages, limits)
         self.permissions = TopicPermissions(
             [plugin for plugin in self.plugins_manager.plugins if isinstance(plugin, BaseTopicPlugin)]
         )
         self._on_refusal = on_refusal
+        self._readers: dict[str | None, BrokerSession] = {}  # of the log, connected, by client id
         # Nobody else fills it, so that its sessions are ours.
         self._table = SubscriptionTable(cast("dict[str, list[tuple[BrokerSession, int]]]", self._subscriptions))
 
@@ -121,7 +132,9 @@ class MessageExchange(Broker):
             if code == _REFUSED:
                 continue
             for found in self.retained.matching(topic_filter):
-                allowed = [topic for topic in found if await self._may_receive(session, topic)]
+                # The log retains nothing: what is there under a topic of its own is no record.
+                others = [topic for topic in found if not self.log_topics.own(topic)]
+                allowed = [topic for topic in others if await self._may_receive(session, topic)]
                 if session.live is None:
                     return
                 session.live.sender.owe(allowed, code)
@@ -158,13 +171,23 @@ class MessageExchange(Broker):
         In the publisher's turn: amqtt puts it into an unbounded queue that any publisher can fill, delivers it
         at the subscriber's QoS whatever its own, and gives up all of it if one subscriber fails.
         """
-        if topic is None:
+        if topic is None or self.log_topics.own(topic):  # a plugin, which nobody has asked for a name
             return
         payload = bytes(data or b"")
         for subscriber, granted in self._table.matching(topic):
             if await self._may_receive(subscriber, topic):
                 qos = granted if force_qos is None else min(force_qos, granted)
                 self._deliver(subscriber, topic, payload, qos)
+
+    async def publish_record(self, topic: str, record: bytes) -> None:
+        """Deliver a record of the log to who may read it and is connected, at QoS 0.
+
+        No refusal comes of it, nothing is kept, and no plugin is told of a message: the log must not feed itself. Only
+        readers are looked at: a stranger who knocks must not make us look through a fleet that subscribes to ``#``.
+        """
+        for reader in self._table.subscribed(tuple(self._readers.values()), topic):
+            if await self._may_receive(reader, topic):
+                self._deliver(reader, topic, record, 0)
 
     def _deliver(self, subscriber: BrokerSession, topic: str, data: bytes, qos: int) -> None:
         while subscriber.successor is not None:  # while a plugin was asked, it connected again
@@ -185,7 +208,7 @@ class MessageExchange(Broker):
         qos: int | None = None,
     ) -> None:
         """Retain a message, or clear the retained one, within bounds."""
-        if topic_name is not None:
+        if topic_name is not None and not self.log_topics.own(topic_name):
             message = self.retained.put(topic_name, bytes(data or b""), qos)
             if message is not None:
                 self.hooks.fire(BrokerEvents.RETAINED_MESSAGE, client_id=None, retained_message=message)
@@ -197,11 +220,16 @@ class MessageExchange(Broker):
         return await self.permissions.allows(session, topic, action)
 
     async def _may_receive(self, session: BrokerSession, topic: str) -> bool:
-        return self.permissions.unrestricted or await self.permissions.allows(session, topic, Action.RECEIVE)
+        return await self._allows(session, topic, Action.RECEIVE)
 
     async def _authorize(self, session: BrokerSession, topic: str, action: Action, purpose: str | None = None) -> bool:
-        if self.permissions.unrestricted or await self.permissions.allows(session, topic, action):
+        if await self._allows(session, topic, action):
             return True
         if self._on_refusal is not None:
             self._on_refusal(session, topic, purpose or action)
         return False
+
+    async def _allows(self, session: BrokerSession, topic: str, action: Action) -> bool:
+        if not self.log_topics.allow(session.principal, topic, action):
+            return False
+        return self.permissions.unrestricted or await self.permissions.allows(session, topic, action)

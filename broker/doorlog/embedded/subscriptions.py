@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from doorlog.embedded.topics import has_wildcard, is_reserved
@@ -131,6 +131,11 @@ class SubscriptionTable:
         for topic_filter in self._wildcards.matching(topic):
             self._collect(topic_filter, found)
         return list(found.values())
+
+    def subscribed(self, sessions: Iterable[BrokerSession], topic: str) -> list[BrokerSession]:
+        """Return which of some sessions subscribe to a topic; how many others do costs nothing."""
+        filters = (topic, *self._wildcards.matching(topic))
+        return [session for session in sessions if any(found in session.subscriptions for found in filters)]
 
     def _collect(self, topic_filter: str, found: dict[str | None, tuple[BrokerSession, int]]) -> None:
         for session, qos in self._filters.get(topic_filter, ()):

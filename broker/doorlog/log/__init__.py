@@ -16,6 +16,7 @@ Read in the order in which an event passes through:
     commits       who must not answer before a record is on disk waits here
     sink          what a sink is
     stdout_sink, console    where lines go beside the file
+    mqtt_sink     the same as messages of our own broker
     detached      a thread of its own for a sink that may block
     descriptor    whole lines to a file descriptor
     faults        what went wrong, counted, and said once
