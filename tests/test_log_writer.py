@@ -17,35 +17,47 @@ from doorlog.events.parts import MqttPart, SourcePart
 from doorlog.events.records import Event
 from doorlog.log.detached import Detached
 from doorlog.log.faults import Fault, Faults
-from doorlog.log.file_sink import FileSink
+from doorlog.log.log_file import LogFile
 from doorlog.log.processors import record_processors
 from doorlog.log.stdout_sink import StdoutSink
 from doorlog.log.writer import MAX_BATCH, Log
-from support.events import SERVICE, failed_connect, one_of_each, stopped_audit
+from doorlog.settings.models import LogSettings
+from support.events import SERVICE, failed_connect, one_of_each, served_certificate, stopped_audit
 from support.records import following, parse_records, read_records, sequences
 from support.sinks import Failing, Kept, Stalled
 
 
-def log_to(*sinks: Any, message_of: Any = lambda _: "it happened", faults: Faults | None = None) -> Log:
-    return Log(record_processors(message_of), sinks, service=SERVICE, faults=faults or Faults(lambda _: None))
+def log_to(
+    *sinks: Any,
+    file: Path | None = None,
+    message_of: Any = lambda _: "it happened",
+    faults: Faults | None = None,
+    **settings: Any,
+) -> Log:
+    """A log to sinks, and to a file if its path is given; ``settings`` are keys of ``log``."""
+    faults = faults or Faults(lambda _: None)
+    asked = LogSettings(file=None if file is None else {"path": file}, **settings)  # type: ignore[arg-type] # as in YAML
+    opened = LogFile(asked.file, syncs=asked.mode != "best_effort", faults=faults) if asked.file else None
+    return Log(record_processors(message_of), sinks, service=SERVICE, faults=faults, settings=asked, file=opened)
 
 
 def numbered(port: int) -> Event:
-    return stopped_audit(doorlog=stopped_audit().doorlog.model_copy(update={"listener": str(port)}))
+    return served_certificate(doorlog=served_certificate().doorlog.model_copy(update={"listener": str(port)}))
 
 
 def test_a_full_disk_is_said_once_and_the_other_sinks_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     kept = Kept()
-    with log_to(FileSink(Path("/dev/full")), kept, faults=Faults()) as log:
+    stdout = StdoutSink(os.open("/dev/full", os.O_WRONLY | os.O_CLOEXEC))
+    with log_to(stdout, kept, faults=Faults()) as log:
         for _ in range(3 * MAX_BATCH):
             log.record(failed_connect())
     assert sequences(kept.records) == list(range(1, 3 * MAX_BATCH + 1))
     (fault,) = log.faults
-    assert (fault.where, fault.lost, fault.first) == ("file /dev/full", 3 * MAX_BATCH, "No space left on device")
+    assert (fault.where, fault.lost, fault.first) == ("stdout", 3 * MAX_BATCH, "No space left on device")
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "doorlog: log: file /dev/full: No space left on device (said once; further faults here are only counted)",
-        "doorlog: log: file /dev/full: 96 records did not get there; it began with: No space left on device",
+        "doorlog: log: stdout: No space left on device (said once; further faults here are only counted)",
+        "doorlog: log: stdout: 96 records did not get there; it began with: No space left on device",
     ]
 
 
@@ -54,11 +66,11 @@ def test_a_reader_of_standard_output_that_has_gone_does_not_harm_the_file(tmp_pa
     os.close(read_fd)
     faults = Faults(lambda _: None)
     stdout = Detached(StdoutSink(write_fd), faults)
-    with log_to(stdout, FileSink(tmp_path / "log"), faults=faults) as log:
+    with log_to(stdout, file=tmp_path / "log", faults=faults) as log:
         for event in one_of_each():
             log.record(event)
-    assert sequences(read_records(tmp_path / "log")) == [1, 2, 3, 4, 5, 6, 7]
-    assert [(fault.where, fault.lost, fault.first) for fault in log.faults] == [("stdout", 7, "Broken pipe")]
+    assert sequences(read_records(tmp_path / "log")) == list(range(1, 9)), "and a checkpoint"
+    assert [(fault.where, fault.lost, fault.first) for fault in log.faults] == [("stdout", 8, "Broken pipe")]
     os.close(write_fd)
 
 
@@ -66,7 +78,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_file(tmp_path: Path) -> N
     read_fd, write_fd = os.pipe()
     faults = Faults(lambda _: None)
     stdout = Detached(StdoutSink(write_fd), faults, held_bytes=200_000, grace_seconds=0.05)
-    with log_to(stdout, FileSink(tmp_path / "log"), faults=faults) as log:
+    with log_to(stdout, file=tmp_path / "log", faults=faults) as log:
         for _ in range(300):
             log.record(failed_connect())
     assert sequences(read_records(tmp_path / "log")) == list(range(1, 301))
@@ -99,14 +111,14 @@ def test_a_sentence_that_can_not_be_said_leaves_a_record_that_says_so() -> None:
     with log_to(kept, message_of=message_of) as log:
         for event in one_of_each():
             log.record(event)
-    assert sequences(kept.records) == [1, 2, 3, 4, 5, 6, 7]
+    assert sequences(kept.records) == list(range(1, 9))
     assert {record["doorlog"]["fault"].split(":")[0] for record in kept.records} == {"LookupError"}
-    assert [(fault.where, fault.count) for fault in log.faults] == [("processors", 7)]
+    assert [(fault.where, fault.count) for fault in log.faults] == [("processors", 8)]
 
 
 def test_what_a_hostile_device_says_is_recorded_all_the_same(tmp_path: Path) -> None:
     hostile = ["\n{}\n", "\x1b[2J", "\ud800\udfff\ud800", "\x00", "\u2028", "A" * 2048, "\ud800" * 2048, '"}]\\']
-    with log_to(FileSink(tmp_path / "log"), message_of=lambda event: event.mqtt.client_id * 3) as log:
+    with log_to(file=tmp_path / "log", message_of=lambda event: event.mqtt.client_id * 3) as log:
         for text in hostile:
             log.record(failed_connect(mqtt=MqttPart.model_construct(client_id=text)))
     assert log.faults == ()
@@ -124,7 +136,7 @@ def test_what_is_no_event_never_raises_into_the_broker() -> None:
 
 async def test_20_000_events_of_a_loop_arrive_in_order_without_a_gap(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with log_to(FileSink(path)) as log:
+    with log_to(file=path, checkpoint={"records": 100_000}) as log:
         for number in range(20_000):
             log.record(numbered(number))
             if number % 100 == 0:
@@ -137,7 +149,7 @@ async def test_20_000_events_of_a_loop_arrive_in_order_without_a_gap(tmp_path: P
 
 def test_20_000_events_of_two_threads_all_arrive_in_the_order_of_each(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with log_to(FileSink(path)) as log:
+    with log_to(file=path, checkpoint={"records": 100_000}) as log:
 
         def record_all(start: int) -> None:
             for number in range(start, start + 10_000):
@@ -158,13 +170,13 @@ def test_20_000_events_of_two_threads_all_arrive_in_the_order_of_each(tmp_path: 
 
 def test_every_event_is_either_written_or_counted_when_the_log_closes_under_fire() -> None:
     kept = Kept()
-    log = log_to(kept)
+    log = log_to(kept, queue_records=10_000_000, checkpoint={"records": 10_000_000})
     log.start()
     recorded = [0, 0]
 
     def fire(slot: int) -> None:
         while not log.faults:  # ends with the first event that came too late
-            log.record(stopped_audit())
+            log.record(served_certificate())
             recorded[slot] += 1
 
     threads = [Thread(target=fire, args=(slot,)) for slot in range(2)]
@@ -182,10 +194,10 @@ def test_recording_does_not_wait_for_a_sink_that_stalls() -> None:
     stalled = Stalled()
     log = log_to(stalled)
     log.start()
-    log.record(stopped_audit())
+    log.record(served_certificate())
     stalled.reached.wait()
     for _ in range(500):
-        log.record(stopped_audit())
+        log.record(served_certificate())
     assert log.backlog == 500, "the first is with the sink"
     stalled.go.set()
     log.close()
@@ -202,10 +214,10 @@ def test_a_finalizer_may_record_in_the_middle_of_recording() -> None:
             self.myself = self
 
         def __del__(self) -> None:
-            log.record(stopped_audit())
+            log.record(served_certificate())
 
     log.start()
-    with log._lock:  # as record() holds it
+    with log._backlog._lock:  # as record() holds it
         Session()
         gc.collect()
     log.close()
@@ -252,19 +264,17 @@ def test_a_program_that_ends_without_closing_has_its_records_written(tmp_path: P
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from doorlog.log.file_sink import FileSink
-from doorlog.log.writer import Log
-from doorlog.log.processors import record_processors
+from doorlog.log import open_log
+from doorlog.settings.models import LogSettings
 from support.events import SERVICE, one_of_each
-log = Log(record_processors(str), [FileSink(Path(sys.argv[1]))], service=SERVICE)
-log.start()
+log = open_log(LogSettings(file={{"path": sys.argv[1]}}), service=SERVICE, message_of=str)
 for event in one_of_each() * 100:
     log.record(event)
 raise SystemExit(3)
 """
     done = subprocess.run([sys.executable, "-c", program, tmp_path / "log"], check=False, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
-    assert sequences(read_records(tmp_path / "log")) == list(range(1, 701))
+    assert sequences(read_records(tmp_path / "log")) == list(range(1, 702)), "and a checkpoint"
 
 
 async def test_a_reader_can_wait_for_a_record(tmp_path: Path) -> None:
@@ -273,7 +283,7 @@ async def test_a_reader_can_wait_for_a_record(tmp_path: Path) -> None:
         waiting = asyncio.create_task(records.nth(2))
         by_port = asyncio.create_task(records.first(lambda record: record.get("source", {}).get("port") == 7))
         await asyncio.sleep(0)
-        with log_to(FileSink(path)) as log:
+        with log_to(file=path) as log:
             log.record(failed_connect())
             log.record(stopped_audit())
             assert (await waiting)["event"]["action"] == "audit_stopped"
