@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def configuration(folder: Path, **groups: Any) -> Path:
         "log": {"file": {"path": "doorlog.jsonl"}, "console": "never"},
     }
     return write_yaml(folder / "doorlog.yaml", **{**given, **groups})
+
+
+def torn_files(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{path.name}.torn-*"))
 
 
 def target(server: Serving, listener: str = "plain") -> Target:
@@ -275,7 +280,7 @@ async def test_a_broker_that_was_killed_appends_to_its_log_when_it_comes_back(tm
         ("audit_stopped", None),
         ("audit_checkpoint", None),
     ]
-    (torn,) = tmp_path.glob("doorlog.jsonl.torn-*")
+    (torn,) = torn_files(path)
     assert torn.read_bytes() == b'{"@timestamp":"2026-'
     gap = records[2]["doorlog"]["gap"]
     assert (gap["torn_file"], gap["torn_bytes"]) == (torn.name, len(torn.read_bytes()))

@@ -48,10 +48,11 @@ class Numbers:
         """Count ``connect`` records that will never be written."""
         self._lost += connects
 
-    def lose_written(self, connects: int) -> None:
-        """Count ``connect`` records that were counted, and then lost on their way into the file."""
+    def lose_written(self, connects: int, folded: int = 0) -> None:
+        """Count connections whose records, or whose floods, were counted and then lost on their way into the file."""
         self._connects -= connects
-        self._lost += connects
+        self._folded -= folded
+        self._lost += connects + folded
 
     def _part(self, accepted: int) -> AuditPart:
         return AuditPart(
