@@ -52,6 +52,7 @@ def close_segment(live: Path, lines: list[bytes], suffix: str = "") -> Path:
         b'{"some":"json"}\n',
         b'{"event":{"sequence":1}',
         b'{"sequence":1}\n',
+        b'{"event":{"sequence":1}\n',
         b'[{"sequence":1}]\n',
         b'{"event":[],"sequence":1}\n',
         b"\x7fELF\x00\x00\x00",

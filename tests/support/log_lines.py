@@ -49,8 +49,7 @@ def closed_log(count: int = 3) -> list[bytes]:
 
 def check_chain(lines: Iterable[bytes]) -> None:
     """No number is missing or doubled, and each line holds the hash of the line before it."""
-    previous, sequence = NOTHING_BEFORE, 0
-    for line in lines:
-        sequence += 1
+    previous = NOTHING_BEFORE
+    for sequence, line in enumerate(lines, 1):
         assert (sequence_of(line), previous_of(line)) == (sequence, previous)
         previous = line_hash(line)

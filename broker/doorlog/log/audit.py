@@ -93,7 +93,7 @@ def outage_event(outage: Outage) -> AuditEvent:
         first_sequence=outage.first_sequence,
         last_sequence=outage.last_sequence,
         records=outage.records,
-        connects=outage.connects,
+        connects=outage.connects + outage.folded,
         began=outage.began,
         ended=outage.ended,
         after_sha256=outage.after_sha256,

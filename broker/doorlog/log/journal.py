@@ -104,8 +104,9 @@ class Journal:
 
     def write(self, lines: Iterable[bytes]) -> None:
         """Append whole lines, or keep them while the file can not be written. Never raises."""
+        is_out = self.fault is not None
         for line in lines:
-            if self._missing[2] or self._waiting_bytes + len(line) > self._held_bytes:
+            if is_out and (self._missing[2] or self._waiting_bytes + len(line) > self._held_bytes):
                 self._lose(line)
             else:
                 self._waiting.append(line)
