@@ -7,20 +7,25 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 import pytest
 
-from doorlog.events.parts import MqttPart, SourcePart
+from doorlog.events.parts import AuditPart, MqttPart, SourcePart
 from doorlog.events.records import Event
+from doorlog.log import journal as journal_module
 from doorlog.log.detached import Detached
 from doorlog.log.faults import Fault, Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.processors import record_processors
+from doorlog.log.sink import SinkStatus
+from doorlog.log.status import LogStatus
 from doorlog.log.stdout_sink import StdoutSink
-from doorlog.log.writer import MAX_BATCH, Log
+from doorlog.log.writer import MAX_BATCH, MAX_GROUP, Log
 from doorlog.settings.models import LogSettings
 from support.events import SERVICE, failed_connect, one_of_each, served_certificate, stopped_audit
 from support.records import following, parse_records, read_records, sequences
@@ -291,3 +296,169 @@ async def test_a_reader_can_wait_for_a_record(tmp_path: Path) -> None:
             assert (await by_port)["event"]["sequence"] == 3
         with pytest.raises(AssertionError, match="record 4 did not come"):
             await records.nth(4, timeout_s=0.01)
+
+
+# what is promised
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Disk]:
+    assert tmp_path.is_dir(), "made before the disk is replaced"
+    disk = Disk()
+    monkeypatch.setattr(journal_module.os, "fdatasync", disk.fdatasync)
+    yield disk
+    disk.error = None
+
+
+class Disk:
+    """A disk whose fdatasync fails on demand.
+
+    Attributes:
+        synced: The sizes of files that were put on disk.
+        error: What it fails with, None for nothing.
+    """
+
+    def __init__(self) -> None:
+        self.synced: list[int] = []
+        self.error: OSError | None = None
+        self._fdatasync = os.fdatasync
+
+    def fdatasync(self, fd: int) -> None:
+        if self.error is not None:
+            raise self.error
+        self._fdatasync(fd)
+        self.synced.append(os.fstat(fd).st_size)
+
+
+async def test_a_strict_log_answers_once_the_record_is_on_disk(tmp_path: Path, disk: Disk) -> None:
+    with log_to(file=tmp_path / "log", mode="strict") as log:
+        assert (log.waits, log.admits) == (True, True)
+        for number in range(1, 4):
+            log.record(failed_connect())
+            assert await log.on_disk()
+            written = (tmp_path / "log").read_bytes()
+            assert len(written.splitlines()) == number
+            assert disk.synced[-1] == len(written)
+
+
+async def test_those_who_wait_for_a_strict_log_share_one_sync(tmp_path: Path, disk: Disk) -> None:
+    log = log_to(file=tmp_path / "log", mode="strict")
+    for _ in range(MAX_GROUP):
+        log.record(failed_connect())
+    waiting = [asyncio.create_task(log.on_disk()) for _ in range(MAX_GROUP)]
+    await asyncio.sleep(0)
+    with log:
+        assert all(await asyncio.gather(*waiting))
+        assert len(disk.synced) == 1
+
+
+async def test_a_strict_log_on_a_broken_disk_says_no_and_recovers(tmp_path: Path, disk: Disk) -> None:
+    disk.error = OSError(5, "Input/output error")
+    with log_to(file=tmp_path / "log", mode="strict") as log:
+        log.record(failed_connect())
+        assert not await log.on_disk()
+        assert (log.admits, log.status().failure) == (False, "Input/output error")
+        log.record(failed_connect())
+        assert not await log.on_disk()
+        disk.error = None
+        async with asyncio.timeout(10):
+            while not await log.on_disk():
+                log.record(served_certificate())
+                await asyncio.to_thread(log.reload)
+        assert log.admits
+    actions = [record["event"]["action"] for record in read_records(tmp_path / "log")]
+    assert actions[:2] == ["connect", "connect"]
+    assert "audit_gap" in actions
+
+
+@pytest.mark.parametrize("mode", ["best_effort", "durable"])
+async def test_other_modes_never_wait_and_go_on(tmp_path: Path, disk: Disk, mode: str) -> None:
+    disk.error = OSError(5, "Input/output error")
+    with log_to(file=tmp_path / "log", mode=mode) as log:
+        log.record(failed_connect())
+        assert await log.on_disk()
+        assert (log.waits, log.admits) == (False, True)
+        disk.error = None
+    assert disk.synced == ([] if mode == "best_effort" else disk.synced)
+    assert sequences(read_records(tmp_path / "log"))[0] == 1
+
+
+def test_a_log_that_is_to_stop_the_broker_tells_why(tmp_path: Path, disk: Disk) -> None:
+    disk.error = OSError(5, "Input/output error")
+    told = SimpleQueue[str]()
+    with log_to(file=tmp_path / "log", on_error="stop") as log:
+        log.attach(accepted=lambda: 0, on_pressure=lambda _: None, on_failure=told.put)
+        log.record(failed_connect())
+        assert told.get(timeout=10) == "Input/output error"
+        assert not log.admits
+        disk.error = None
+
+
+@pytest.mark.parametrize("mode", ["best_effort", "durable"])
+def test_a_log_that_has_too_much_to_write_slows_the_door_down_or_loses_and_says_so(mode: str) -> None:
+    stalled, told = Stalled(), list[bool]()
+    log = log_to(stalled, mode=mode, queue_records=100)
+    log.attach(accepted=lambda: 151, on_pressure=told.append, on_failure=lambda _: None)
+    log.start()
+    log.record(failed_connect())
+    stalled.reached.wait()
+    for _ in range(150):
+        log.record(failed_connect())
+    assert log.status().waiting == 150
+    stalled.go.set()
+    log.record(stopped_audit())
+    log.close()
+
+    assert told == ([] if mode == "best_effort" else [True, False])
+    gap = next(record for record in stalled.records if record["event"]["action"] == "audit_gap")
+    part = gap["doorlog"]["gap"]
+    assert (part["first_sequence"], part["last_sequence"]) == (102, 101 + part["records"])
+    assert part["connects"] == 50
+    numbers = [record["doorlog"].get("audit") for record in stalled.records]
+    assert [told for told in numbers if told] == [], "the stop came while there was no room"
+
+
+def test_the_numbers_add_up_when_there_was_no_room(tmp_path: Path) -> None:
+    stalled = Stalled()
+    log = log_to(stalled, file=tmp_path / "log", mode="best_effort", queue_records=100)
+    log.start()
+    log.record(failed_connect())
+    stalled.reached.wait()
+    for _ in range(150):
+        log.record(failed_connect())
+    stalled.go.set()
+    while log.backlog:
+        pass  # until there is room again for the stop
+    numbers = AuditPart(accepted=151, connects=0)
+    log.record(stopped_audit(doorlog=stopped_audit().doorlog.model_copy(update={"audit": numbers})))
+    log.close()
+    (stopped,) = (r for r in read_records(tmp_path / "log") if r["event"]["action"] == "audit_stopped")
+    assert stopped["doorlog"]["audit"] == {"accepted": 151, "connects": 101, "lost": 50}
+
+
+def test_the_status_names_what_was_promised_and_every_sink(tmp_path: Path) -> None:
+    class Telling(Kept):
+        def status(self) -> SinkStatus:
+            return SinkStatus("telling", sent=len(self.lines))
+
+    with log_to(Kept(), Telling(), file=tmp_path / "log", mode="best_effort") as log:
+        assert log.status() == LogStatus("best_effort", None, 0, 0, 0, (SinkStatus("telling"),))
+
+
+def test_a_fault_of_our_own_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    log = log_to(kept)
+    tick, calls = log._scribe.tick, iter(range(100))
+
+    def moody() -> None:
+        if next(calls) == 0:
+            raise RuntimeError("a bug")
+        tick()
+
+    monkeypatch.setattr(log._scribe, "tick", moody)
+    log.record(failed_connect())
+    log.start()
+    log.record(failed_connect())
+    log.close()
+    assert len(kept.lines) == 2
+    assert [(fault.where, fault.first) for fault in log.faults] == [("log", "RuntimeError: a bug")]
