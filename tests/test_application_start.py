@@ -99,7 +99,7 @@ def test_a_signal_that_comes_as_soon_as_the_ports_are_open_stops_cleanly(tmp_pat
 
     Told(number).run(configuration(tmp_path))
 
-    assert actions(tmp_path) == ["audit_started", "audit_stopped"]
+    assert actions(tmp_path) == ["audit_started", "audit_stopped", "audit_checkpoint"]
     assert signal.getsignal(number) == before
 
 
@@ -181,4 +181,5 @@ def test_a_local_broker_needs_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         "certificate_served",
         "certificate_served",
         "audit_stopped",
+        "audit_checkpoint",
     ]

@@ -383,6 +383,7 @@ async def test_the_entry_point_runs_with_the_rights_of_the_container(container: 
         "connect",  # and none for the question after its health
         "disconnect",
         "audit_stopped",
+        "audit_checkpoint",
     ]
     assert parse_records((container.root / "out.jsonl").read_bytes().splitlines()) == records
     assert everything_in(container.root) - before == {container.root / "out.jsonl"}

@@ -261,3 +261,21 @@ async def test_stopping_twice() -> None:
         await opened.door.shut_down()
         await opened.door.shut_down()
         opened.door.abort()
+
+
+async def test_a_door_that_is_held_lets_nobody_in_and_forgets_nobody() -> None:
+    async with open_door(None, PLAIN) as opened:
+        opened.door.hold(held=True)
+        opened.door.hold(held=True)
+        reader, writer = await asyncio.open_connection("127.0.0.1", opened.target().port)
+        writer.write(CONNECT + mqtt.DISCONNECT)
+        listener = opened.door.listeners["plain"]
+        listener._resume()  # as after a shortage of descriptors
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert opened.door.accepted == 0
+        opened.door.hold(held=False)
+        async with asyncio.timeout(10):
+            assert await reader.readexactly(4) == CONNACK
+        writer.close()
+        await writer.wait_closed()

@@ -575,3 +575,107 @@ async def test_websocket_listeners_have_an_end_too() -> None:
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="websockets")
+
+
+# what is promised of the records
+
+
+class Promise:
+    """An assurance that a test scripts.
+
+    Attributes:
+        admits: Whether anybody may be admitted.
+        waits: Whether verdicts wait.
+        asked: Set once somebody waits.
+        answer: What they get.
+    """
+
+    def __init__(self, *, admits: bool = True, waits: bool = True) -> None:
+        self.admits = admits
+        self.waits = waits
+        self.asked = asyncio.Event()
+        self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def on_disk(self) -> bool:
+        self.asked.set()
+        return await self.answer
+
+
+async def refuses_password(connection: DoorConnection) -> Judgement:
+    return Judgement(Code.BAD_PASSWORD)
+
+
+async def test_nobody_is_judged_while_the_log_can_not_be_written() -> None:
+    promise = Promise(admits=False, waits=False)
+    promise.answer.set_result(True)
+    async with open_door(assurance=promise) as opened:
+        seen = await ask(opened.target(), CONNECT, expect=4)
+        assert seen.received == SERVER_UNAVAILABLE
+        assert (await opened.connect()).event.code == Code.LOG_UNAVAILABLE
+        assert not opened.authority.judging.is_set()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_device_is_admitted_once_its_record_is_on_disk(leaves: bool) -> None:
+    promise = Promise()
+    async with open_door(assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await promise.asked.wait()
+        assert (await opened.connect()).event.code == Code.ADMITTED
+        await wire.send(PUBLISH)
+        if leaves:
+            wire.fin()
+        assert opened.authority.served == 0
+        promise.answer.set_result(True)
+        assert await wire.receive() == CONNACK
+        wire.fin()
+        await opened.disconnect()
+        assert opened.authority.read == PUBLISH, "what it said meanwhile is for the broker"
+
+
+async def test_a_device_whose_record_can_not_be_written_is_turned_away() -> None:
+    promise = Promise()
+    promise.answer.set_result(False)
+    async with open_door(assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        assert await wire.receive() == SERVER_UNAVAILABLE
+        await wire.drain()
+        assert wire.ended == "eof"
+        assert (await opened.disconnect()).event.code == DisconnectCause.LOG_UNAVAILABLE
+        assert (opened.authority.served, len(opened.authority.dismissed)) == (0, 1)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_refusal_leaves_once_its_record_is_on_disk(leaves: bool) -> None:
+    promise = Promise()
+    async with open_door(Scripted(refuses_password), assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await promise.asked.wait()
+        if leaves:
+            wire.fin()
+        assert bytes(wire.received) == b""
+        promise.answer.set_result(True)
+        await wire.drain()
+        assert bytes(wire.received) == b"\x20\x02\x00\x04"
+
+
+async def test_a_refusal_without_a_record_is_not_told() -> None:
+    promise = Promise()
+    promise.answer.set_result(False)
+    async with open_door(Scripted(refuses_password), assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await wire.drain()
+        assert bytes(wire.received) == b""
+
+
+async def test_stopping_while_a_record_is_on_its_way_to_disk() -> None:
+    promise = Promise()
+    async with open_door(assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(CONNECT)
+        await promise.asked.wait()
+        stopping = asyncio.ensure_future(opened.door.shut_down())
+        await asyncio.sleep(0)
+        promise.answer.set_result(True)
+        await wire.drain()
+        async with asyncio.timeout(10):
+            await stopping

@@ -23,7 +23,8 @@ from doorlog.embedded import authority
 from doorlog.embedded.authority import EmbeddedAuthority, PluginAuthority, check_plugins
 from doorlog.errors import SettingsError
 from doorlog.events.codes import Code
-from doorlog.settings.models import LogSettings, Settings
+from doorlog.settings.log_models import LogSettings
+from doorlog.settings.models import Settings
 from support import third_party
 from support.amqtt_plugins import load_plugin
 from support.broker import FREE
@@ -96,15 +97,18 @@ class Asked:
     Attributes:
         told: Topic and purpose of each refusal.
         claims: Client id and principal of each claim.
+        released: The same of each claim that was given back.
     """
 
     def __init__(self, *plugins: BasePlugin[Any], is_free: bool = True, timeout: float = LONG) -> None:
         self.told: list[tuple[str, str]] = []
         self.claims: list[tuple[str, str | None]] = []
+        self.released: list[tuple[str, str | None]] = []
         self._is_free = is_free
         self._authority = PluginAuthority(
             plugins,
             self._claim,
+            lambda client_id, principal: self.released.append((client_id, principal)),
             auth_timeout=timeout,
             on_refusal=lambda _connection, topic, what: self.told.append((topic, what)),
         )
@@ -117,6 +121,9 @@ class Asked:
         connection = connected(client_id, user=user, password=SECRET if user else None, will=will)
         async with asyncio.timeout(LONG):
             return await self._authority.judge(cast("DoorConnection", connection))
+
+    def dismiss(self, judgement: Judgement) -> None:
+        self._authority.dismiss(judgement)
 
 
 def allows() -> BasePlugin[Any]:
@@ -417,7 +424,7 @@ async def test_a_late_refusal_belongs_to_the_connection_that_it_happened_on() ->
     told: list[object] = []
     old, new = cast("DoorConnection", object()), cast("DoorConnection", object())
     judges = PluginAuthority(
-        [], lambda *_: True, auth_timeout=1, on_refusal=lambda connection, *_: told.append(connection)
+        [], lambda *_: True, print, auth_timeout=1, on_refusal=lambda connection, *_: told.append(connection)
     )
     session = Session()
     session.client_id = "pump-17"
@@ -430,3 +437,14 @@ async def test_a_late_refusal_belongs_to_the_connection_that_it_happened_on() ->
         with judges._serving(new, "pump-17"):
             await late
     assert told == [old]
+
+
+async def test_who_is_not_served_after_all_does_not_hold_the_client_id() -> None:
+    asked = Asked(allows())
+    judgement = await asked.judge(client_id="pump-17")
+    assert asked.claims == [("pump-17", judgement.principal)]
+
+    asked.dismiss(judgement)
+    asked.dismiss(Judgement(Code.ADMITTED))  # which claimed nothing
+
+    assert asked.released == [("pump-17", judgement.principal)]

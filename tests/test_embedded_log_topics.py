@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from doorlog.embedded import log_topics as log_topics_module
 from doorlog.embedded.log_topics import LogTopics, log_topics
 from doorlog.errors import SettingsError
-from doorlog.settings.models import LogSettings
+from doorlog.settings.log_models import LogSettings
 from doorlog.topics import contains, is_valid_filter
 from support.broker_devices import Device, Message, Will
 from support.broker_door import BrokerDoor, refusing

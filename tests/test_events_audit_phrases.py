@@ -7,20 +7,10 @@ from typing import Any
 
 import pytest
 
+from doorlog.events.audit_parts import AuditPart, CheckpointPart, FloodPart, GapPart
 from doorlog.events.audit_phrases import audit_message, audit_reason, flood_message
 from doorlog.events.codes import Action, GapCause, Outcome
-from doorlog.events.parts import (
-    AuditPart,
-    CheckpointPart,
-    DoorlogPart,
-    EventPart,
-    FloodPart,
-    GapPart,
-    InstancePart,
-    MqttPart,
-    ServicePart,
-    SourcePart,
-)
+from doorlog.events.parts import DoorlogPart, EventPart, InstancePart, MqttPart, ServicePart, SourcePart
 from doorlog.events.records import AuditEvent, FloodEvent
 from doorlog.events.sentences import message_of, reason_of
 from support.events import WHEN, checkpoint, folded_passwords, lost_records, stopped_audit

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from support.commands import (
 )
 from support.pki import Pki
 from support.processes import Finished, Serving, run, serving
-from support.records import Record, action_is, following, parse_records, read_records
+from support.records import Record, action_is, following, parse_records, read_records, sequences, vouched_for
 
 ACCEPTED = b"\x20\x02\x00\x00"
 LOCAL_LOG = Path(".doorlog") / "log" / "doorlog.jsonl"
@@ -54,6 +55,10 @@ def configuration(folder: Path, **groups: Any) -> Path:
     return write_yaml(folder / "doorlog.yaml", **{**given, **groups})
 
 
+def torn_files(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{path.name}.torn-*"))
+
+
 def target(server: Serving, listener: str = "plain") -> Target:
     return Target("127.0.0.1", ports_of(server)[listener])
 
@@ -66,9 +71,10 @@ def check_promise(records: list[Record]) -> None:
     """The last start of a broker in a log: no gap, and as many attempts recorded as sockets were accepted."""
     start = max(index for index, record in enumerate(records) if record["event"]["action"] == "audit_started")
     run_of_it = records[start:]
-    assert [record["event"]["sequence"] for record in run_of_it] == list(range(1, len(run_of_it) + 1))
+    first = run_of_it[0]["event"]["sequence"]
+    assert [record["event"]["sequence"] for record in run_of_it] == list(range(first, first + len(run_of_it)))
     connects = [record for record in run_of_it if record["event"]["action"] == "connect"]
-    last = run_of_it[-1]
+    last = vouched_for(run_of_it)[-1]
     assert last["event"]["action"] == "audit_stopped"
     assert last["doorlog"]["audit"] == {"accepted": len(connects), "connects": len(connects)}
 
@@ -124,6 +130,7 @@ async def test_the_lines_that_are_printed_work_as_pasted(tmp_path: Path) -> None
             await server.line(r"Stop: Ctrl-C")
             assert await stopped(server, signal.SIGTERM) == 0
         await log.first(action_is("audit_stopped"))
+        await log.first(action_is("audit_checkpoint"))
 
     check_promise(log.records)
     attempts = [record for record in log.records if record["event"]["action"] == "connect"]
@@ -167,7 +174,7 @@ async def test_others_get_in_only_when_asked_for(tmp_path: Path) -> None:
 # stopping
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_leaves_a_record_for_everybody_who_was_there(tmp_path: Path, pki: Pki, number: int) -> None:
     doors = {"plain": {"bind": FREE}, "tls": {"bind": FREE, "tls": tls(pki.server())}}
     config = configuration(tmp_path, listeners=doors)
@@ -201,12 +208,38 @@ async def test_a_stop_leaves_a_record_for_everybody_who_was_there(tmp_path: Path
         ("disconnect", "server_shutdown"),
         ("disconnect", "server_shutdown"),
         ("audit_stopped", None),
+        ("audit_checkpoint", None),
     ]
     ended = [record["doorlog"]["connection_id"] for record in records if record["event"]["action"] == "disconnect"]
     admitted = [record["doorlog"]["connection_id"] for record in records if record["event"].get("code") == "admitted"]
     assert sorted(ended) == sorted(admitted)
     stages = [record["doorlog"]["stage"] for record in records if record["event"]["action"] == "connect"]
     assert sorted(stages) == ["connect", "handshake", "session", "session"]
+
+
+async def test_a_hangup_without_a_terminal_makes_it_go_on_in_the_file_that_is_there_now(tmp_path: Path) -> None:
+    path = tmp_path / "doorlog.jsonl"
+    async with serving_doorlog("run", "-c", configuration(tmp_path), cwd=tmp_path) as server:
+        with following(path) as log:
+            await log.first(action_is("audit_started"))
+        path.rename(tmp_path / "doorlog.jsonl.1")  # as logrotate does
+        with following(path) as log:
+            server.process.send_signal(signal.SIGHUP)
+            while not log.records:  # the first of them may still be for the other file
+                await tcp_open_and_close(target(server))
+                with suppress(AssertionError):
+                    await log.nth(1, timeout_s=0.3)
+            assert await stopped(server, signal.SIGTERM) == 0
+
+    records = [*read_records(tmp_path / "doorlog.jsonl.1"), *read_records(path)]
+    check_promise(records)
+    assert sequences(records) == list(range(1, len(records) + 1))
+
+
+def test_a_terminal_that_is_gone_stops_it(tmp_path: Path) -> None:
+    config = configuration(tmp_path, log={"file": {"path": "doorlog.jsonl"}})
+    assert "audit_stopped" in on_a_terminal(config, how=signal.SIGHUP)
+    check_promise(read_records(tmp_path / "doorlog.jsonl"))
 
 
 async def test_a_broker_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
@@ -238,15 +271,20 @@ async def test_a_broker_that_was_killed_appends_to_its_log_when_it_comes_back(tm
 
     after = path.read_bytes()
     assert after.startswith(before)
-    torn, *lines = after[len(before) :].splitlines()
-    assert torn == b'{"@timestamp":"2026-'
-    records = parse_records([*before.splitlines(), *lines])
+    records = parse_records(after.splitlines())
     assert codes(records) == [
         ("audit_started", None),
         ("connect", "closed_before_connect"),
+        ("audit_gap", "interrupted"),
         ("audit_started", None),
         ("audit_stopped", None),
+        ("audit_checkpoint", None),
     ]
+    (torn,) = torn_files(path)
+    assert torn.read_bytes() == b'{"@timestamp":"2026-'
+    gap = records[2]["doorlog"]["gap"]
+    assert (gap["torn_file"], gap["torn_bytes"]) == (torn.name, len(torn.read_bytes()))
+    assert sequences(records) == [1, 2, 3, 4, 5, 6]
     check_promise(records)
     assert len({record["event"]["id"] for record in records}) == len(records)
 
@@ -303,7 +341,7 @@ async def test_readable_lines_are_plain_in_a_pipe(tmp_path: Path) -> None:
     assert not any("\x1b" in text for text in server.lines)
 
 
-def on_a_terminal(config: Path, *flags: str, **environment: str) -> str:
+def on_a_terminal(config: Path, *flags: str, how: int = signal.SIGTERM, **environment: str) -> str:
     """Run a broker with a terminal as standard error, stop it when it is ready; return what the terminal shows."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -318,7 +356,7 @@ def on_a_terminal(config: Path, *flags: str, **environment: str) -> str:
         while select.select([ours], [], [], 30)[0]:
             shown += os.read(ours, 65_536)
             if not asked and b"ready" in shown:
-                process.terminate()
+                process.send_signal(how)
                 asked = True
     except OSError:  # EIO: the broker has gone
         pass

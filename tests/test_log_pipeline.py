@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.processors import add_log_level
 
 from doorlog.events.parts import MqttPart, SourcePart
 from doorlog.events.records import Event
+from doorlog.log.chain import NOTHING_BEFORE, is_signed_by, line_hash, previous_of
 from doorlog.log.faults import Faults
 from doorlog.log.pipeline import Pipeline
 from doorlog.log.processors import record_processors, render, unfold
+from doorlog.log.segments import sequence_of
 from support.events import SERVICE, failed_connect, one_of_each
 from support.records import Record, parse_records, sequences
 
@@ -150,3 +153,51 @@ def test_where_names_are_hidden_no_text_of_an_error_stands_in_a_record() -> None
     pipeline = Pipeline([raising(KeyError("pump-99"))], SERVICE, Faults(lambda _: None, discreet=True))
 
     assert b"pump-99" not in pipeline.line(failed_connect())
+
+
+@pytest.mark.parametrize("doorlog", [{}, None, "text", [], 5])
+def test_a_processor_that_leaves_no_place_for_the_chain_does_not_cost_the_record(doorlog: Any) -> None:
+    def replace(_logger: Any, _method_name: str, record: Any) -> Any:
+        return {**record, "doorlog": doorlog}
+
+    records = through(*record_processors(lambda _: "fine", [replace]), events=one_of_each())
+    assert all(record["doorlog"]["fault"].startswith("ValueError") for record in records)
+    assert all(len(record["doorlog"]["previous_sha256"]) == 64 for record in records)
+
+
+def test_a_processor_that_takes_doorlog_away_does_not_cost_the_record() -> None:
+    def take(_logger: Any, _method_name: str, record: Any) -> Any:
+        del record["doorlog"]
+        return record
+
+    (record,) = through(*record_processors(lambda _: "fine", [take]))
+    assert record["doorlog"]["fault"] == "ValueError: a processor took doorlog out of the record"
+    assert record["event"]["code"] == "server_certificate_unknown_ca"
+
+
+def test_lines_are_chained_across_processors_that_add_and_fail() -> None:
+    calls = iter(range(100))
+
+    def moody(_logger: Any, _method_name: str, record: Any) -> Any:
+        if next(calls) % 2 == 0:
+            raise OSError("bad day")
+        return {**record, "site": {"name": "north"}}
+
+    pipeline = Pipeline(record_processors(lambda _: "fine", [moody]), SERVICE, quiet())
+    lines = [pipeline.line(event) for event in one_of_each()]
+    assert [previous_of(line) for line in lines] == [NOTHING_BEFORE, *map(line_hash, lines[:-1])]
+    assert pipeline.previous == line_hash(lines[-1])
+
+
+def test_the_numbers_and_the_chain_of_an_earlier_run_go_on() -> None:
+    pipeline = Pipeline(record_processors(lambda _: "fine"), SERVICE, quiet(), sequence=41, previous=b"a" * 64)
+    line = pipeline.line(failed_connect())
+    assert (sequence_of(line), previous_of(line)) == (42, b"a" * 64)
+
+
+def test_a_checkpoint_is_signed_and_the_chain_holds_its_signature() -> None:
+    key = Ed25519PrivateKey.generate()
+    pipeline = Pipeline(record_processors(lambda _: "fine"), SERVICE, quiet())
+    signed, unsigned = pipeline.checkpoint_line(failed_connect(), key), pipeline.checkpoint_line(failed_connect(), None)
+    assert (is_signed_by(signed, key.public_key()), is_signed_by(unsigned, key.public_key())) == (True, False)
+    assert previous_of(unsigned) == line_hash(signed)

@@ -30,7 +30,7 @@ from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify
 from doorlog.log.flood import Floodgate
 from doorlog.log.privacy import Concealment, PrivacyKey
-from doorlog.settings.models import PrivacySettings
+from doorlog.settings.log_models import PrivacySettings
 from support.events import (
     admitted_connect,
     ended_session,

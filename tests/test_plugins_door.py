@@ -245,7 +245,7 @@ def test_a_signal_ends_the_loop_between_two_steps(numbers: tuple[signal.Signals,
             send(loop, *numbers[1:])  # the second SIGTERM changes nothing, Ctrl-C does
         loop.run_until_complete(broker.shutdown())
     actions = [record["event"]["action"] for record in read_records(tmp_path / "log" / "doorlog.jsonl")]
-    assert actions == ["audit_started", "audit_stopped"]
+    assert actions == ["audit_started", "audit_stopped", "audit_checkpoint"]
 
 
 async def test_a_program_around_amqtt_keeps_its_signals(tmp_path: Path) -> None:

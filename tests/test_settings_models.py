@@ -9,17 +9,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from doorlog.settings.base import Setting
+from doorlog.settings.log_models import FileLogSettings, LogSettings, PrivacySettings, SinkSettings
 from doorlog.settings.models import (
     BrokerSettings,
-    FileLogSettings,
     LimitsSettings,
     ListenerSettings,
-    LogSettings,
     PluginSettings,
-    PrivacySettings,
-    Setting,
     Settings,
-    SinkSettings,
     TlsSettings,
 )
 

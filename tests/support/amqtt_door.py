@@ -18,7 +18,7 @@ from support.broker import from_source
 from support.clients.base import Target
 from support.clients.raw import Seen
 from support.processes import Serving, serving
-from support.records import Record, RecordFile, action_is, following, read_records, sequences
+from support.records import Record, RecordFile, action_is, following, read_records, sequences, vouched_for
 
 DOOR = "amqtt_doorlog.DoorPlugin"
 EXTERNAL = {"default": {"type": "external"}}
@@ -156,12 +156,13 @@ def _ports(line: str) -> list[tuple[str, int]]:
 async def check_promises(log: RecordFile, after: int = 0) -> None:
     """The log was stopped behind so many records: each socket has one record, each session its end, no number a gap."""
     stopped = await log.first(action_is("audit_stopped"), after=after)
-    records = log.records[after:]
+    await log.first(action_is("audit_checkpoint"), after=log.records.index(stopped))
+    records = vouched_for(log.records[after:])
     connects = [record for record in records if record["event"]["action"] == "connect"]
     audit = stopped["doorlog"]["audit"]
     assert len(connects) == audit["accepted"] == audit["connects"]
     admitted = {r["doorlog"]["connection_id"] for r in connects if r["event"]["code"] == "admitted"}
     ended = [r["doorlog"]["connection_id"] for r in records if r["event"]["action"] == "disconnect"]
     assert sorted(admitted) == sorted(ended)
-    assert sequences(records) == list(range(1, len(records) + 1))
+    assert sequences(records) == list(range(after + 1, after + len(records) + 1))
     assert records[-1] is stopped

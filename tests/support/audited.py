@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action
-from doorlog.events.parts import AuditPart
 from doorlog.events.records import AuditEvent
 from doorlog.events.sentences import message_of
 from doorlog.log import open_log

@@ -119,6 +119,7 @@ async def running(
         async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
             yield Running(service, log)
         await log.first(lambda record: record["event"]["action"] == "audit_stopped")
+        await log.first(lambda record: record["event"]["action"] == "audit_checkpoint")
         check_promises(log.records, service)
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from doorlog.door.assurance import NO_ASSURANCE, Assurance
 from doorlog.door.attempt import ListenerRules
 from doorlog.door.authority import Judgement
 from doorlog.door.connection import DoorConnection
@@ -33,6 +34,7 @@ class Scripted:
         verdict: What it waits for before it answers; set from the beginning.
         read: What the last connection sent behind its CONNECT, once it has ended.
         served: How many connections it was given.
+        dismissed: Judgements of those that it was not given after all.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Scripted:
         self.verdict.set()
         self.read = b""
         self.served = 0
+        self.dismissed: list[Judgement] = []
         self._judge = judge
         self._serve = serve
 
@@ -55,6 +58,9 @@ class Scripted:
             return ADMITTED
         judgement: Judgement = await self._judge(connection)
         return judgement
+
+    def dismiss(self, judgement: Judgement) -> None:
+        self.dismissed.append(judgement)
 
     async def serve(self, connection: DoorConnection, judgement: Judgement) -> None:
         self.served += 1
@@ -136,6 +142,8 @@ def end_sessions(door: Door) -> None:
 async def open_door(
     authority: Any = None,
     listeners: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    assurance: Assurance = NO_ASSURANCE,
     **limits: Any,
 ) -> AsyncIterator[OpenDoor]:
     """Open a door; afterwards nothing of it is left: each accepted socket has its event, no task and no socket lives.
@@ -143,6 +151,7 @@ async def open_door(
     Args:
         authority: ``Scripted`` or another.
         listeners: As in a configuration file, by default one without TLS, ``plain``.
+        assurance: What is promised of its events.
         limits: As in a configuration file.
     """
     before = asyncio.all_tasks()
@@ -152,7 +161,7 @@ async def open_door(
     }
     chains = {name: load_served_chain(listener.tls) for name, listener in settings.items() if listener.tls}
     opened = OpenDoor(authority or Scripted())
-    opened.door = Door(settings, chains, LimitsSettings(**limits), opened.authority, opened.emit)
+    opened.door = Door(settings, chains, LimitsSettings(**limits), opened.authority, opened.emit, assurance)
     await opened.door.start()
     try:
         yield opened

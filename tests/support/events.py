@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from doorlog.events.audit_parts import AuditPart, CheckpointPart, FloodPart, GapPart
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Outcome, Stage
 from doorlog.events.parts import (
     AlertPart,
-    AuditPart,
     AuthPart,
     CandidatePart,
-    CheckpointPart,
     ConnackPart,
     DestinationPart,
     DeviceEvidencePart,
@@ -19,8 +18,6 @@ from doorlog.events.parts import (
     DoorlogPart,
     EventPart,
     FindingPart,
-    FloodPart,
-    GapPart,
     HashPart,
     InstancePart,
     MqttPart,

@@ -66,6 +66,17 @@ def sequences(records: Iterable[Record]) -> list[int]:
     return [record["event"]["sequence"] for record in records]
 
 
+def vouched_for(records: list[Record]) -> list[Record]:
+    """Return the records of a log that was closed in good order, without the checkpoint that must stand at its end."""
+    checkpoint, before = records[-1], records[:-1]
+    assert checkpoint["event"]["action"] == "audit_checkpoint"
+    others = [record["event"]["action"] == "audit_checkpoint" for record in reversed(before)]
+    since = others.index(True) if True in others else len(others)
+    vouched = checkpoint["doorlog"]["checkpoint"]["records"]
+    assert vouched == since or (before[0]["event"]["sequence"] > 1 and vouched >= since)
+    return before
+
+
 def action_is(action: str, **fields: object) -> Callable[[Record], bool]:
     """Return a predicate for `RecordFile.first`: the action, and fields of `event` (code="bad_password")."""
     wanted = {"action": action, **fields}

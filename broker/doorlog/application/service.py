@@ -193,10 +193,10 @@ async def serve(settings: Settings, on_started: Callable[[Door], None] | None = 
     with signals() as came:  # before a port is open: a signal must not end us without the records of a stop
         async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
             gc.freeze()  # what was loaded stays for good: the collector need not look through it again and again
+            came.on_hangup = service.log.reload
             if on_started is not None:
                 on_started(service.door)
             stopping = asyncio.ensure_future(came.stop.wait())
-            came.on_hangup = service.log.reload
             await asyncio.wait((stopping, service.failure), return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
     if service.failure.done():

@@ -174,6 +174,8 @@ class DoorProtocol(asyncio.Protocol):
         judgement = await judgement_of(listener.authority, connection) if can_admit else Judgement(Code.LOG_UNAVAILABLE)
         if self._recorded:
             return  # the broker has stopped meanwhile
+        if listener.assurance.waits:
+            self._pause_reading()  # neither what follows CONNECT nor a FIN counts before the verdict is out
         self._attempt.conclude(judgement.code, judgement.reason)
         if judgement.code is Code.ADMITTED:
             await self._admit(connection, judgement)
@@ -186,8 +188,6 @@ class DoorProtocol(asyncio.Protocol):
 
     async def _admit(self, connection: DoorConnection, judgement: Judgement) -> None:
         connection.principal = judgement.principal
-        if self._listener.assurance.waits:
-            self._pause_reading()  # what follows CONNECT is for the broker, which does not serve it yet
         session = report.SessionReport(self._record(judgement), time.monotonic_ns())
         self._attempt.release()
         self._listener.leave(self)

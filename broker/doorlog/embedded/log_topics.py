@@ -12,7 +12,7 @@ from doorlog.log.mqtt_sink import MqttOptions
 from doorlog.log.registry import sink_settings
 
 if TYPE_CHECKING:
-    from doorlog.settings.models import LogSettings
+    from doorlog.settings.log_models import LogSettings
 
 
 @dataclass(frozen=True, slots=True)

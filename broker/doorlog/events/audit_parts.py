@@ -33,7 +33,7 @@ class GapPart(Part):
     records: Count | None = None
     """How many are missing, 0 for none; absent when nobody can know (a crash)."""
     connects: Count | None = None
-    """How many of them were ``connect`` records."""
+    """How many of them were ``connect`` records, or counted by ``flood`` records among them."""
     began: datetime | None = None
     """When the log could not be written any more, or the time of the last record before a crash."""
     ended: datetime | None = None

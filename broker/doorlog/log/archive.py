@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -67,7 +68,7 @@ class Archive:
         while self._wanted.get():
             try:
                 self.tidy()
-            except (OSError, zstandard.ZstdError) as error:
+            except (OSError, zstandard.ZstdError, zlib.error, EOFError) as error:  # one may be damaged
                 self._faults.add("archive", error, lost=0)
 
     def tidy(self) -> None:
@@ -76,8 +77,9 @@ class Archive:
         Raises:
             OSError: The folder can not be read or written.
         """
-        for left in self._live.parent.glob(f"{self._live.stem}-*{_PARTIAL}"):
-            left.unlink()  # a crash came before it was whole; its segment is still there
+        for left in tuple(self._live.parent.iterdir()):
+            if left.suffix == _PARTIAL and is_closed_segment(self._live, left.with_suffix("")):
+                left.unlink()  # a crash came before it was whole; its segment is still there
         segments = [path for path in closed_segments(self._live) if is_closed_segment(self._live, path)]
         if self._compress:
             segments = [self._compressed(path) for path in segments if not self._ending]

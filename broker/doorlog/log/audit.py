@@ -49,10 +49,11 @@ class Numbers:
         """Count ``connect`` records that will never be written."""
         self._lost += connects
 
-    def lose_written(self, connects: int) -> None:
-        """Count ``connect`` records that were counted, and then lost on their way into the file."""
+    def lose_written(self, connects: int, folded: int = 0) -> None:
+        """Count connections whose records, or whose floods, were counted and then lost on their way into the file."""
         self._connects -= connects
-        self._lost += connects
+        self._folded -= folded
+        self._lost += connects + folded
 
     def _part(self, accepted: int) -> AuditPart:
         return AuditPart(
@@ -93,7 +94,7 @@ def outage_event(outage: Outage) -> AuditEvent:
         first_sequence=outage.first_sequence,
         last_sequence=outage.last_sequence,
         records=outage.records,
-        connects=outage.connects,
+        connects=outage.connects + outage.folded,
         began=outage.began,
         ended=outage.ended,
         after_sha256=outage.after_sha256,

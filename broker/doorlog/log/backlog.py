@@ -50,7 +50,7 @@ class Backlog:
     Args:
         capacity: Events that may wait.
         on_pressure: Told True when more than half of it is used, False when less than a quarter is; from the thread
-            that noticed.
+            that noticed; must not wait for anything.
 
     Attributes:
         recorded: Events that were put or counted so far; the number of the last one is its ticket.
@@ -90,8 +90,8 @@ class Backlog:
                 self._queue.put(event)
             is_new = waiting >= self._high and not self._is_pressed
             self._is_pressed = self._is_pressed or is_new
-        if is_new:
-            self.on_pressure(True)
+            if is_new:
+                self.on_pressure(True)  # within the lock: the other thread's False must not overtake it
         return True
 
     def wake(self) -> None:
@@ -143,5 +143,5 @@ class Backlog:
             self.taken += sum(item.records if isinstance(item, Overflow) else 1 for item in found)
             is_over = self._is_pressed and self._queue.qsize() <= self._low
             self._is_pressed = self._is_pressed and not is_over
-        if is_over:
-            self.on_pressure(False)
+            if is_over:
+                self.on_pressure(False)

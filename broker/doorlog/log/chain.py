@@ -43,8 +43,8 @@ def chained(line: bytes, previous: bytes) -> bytes:
     Raises:
         ValueError: The line does not end so.
     """
-    if not line.endswith(b"}}\n"):
-        raise ValueError("doorlog is not the last object of the record")
+    if not line.endswith(b"}}\n") or line.endswith(b"{}}\n"):
+        raise ValueError("doorlog is not the last object of the record, or says nothing")
     return line[:-3] + _CHAIN + previous + _END + b"\n"
 
 

@@ -7,17 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from doorlog.addresses import source_key
+from doorlog.events.audit_parts import FloodPart
 from doorlog.events.codes import Action, Outcome
-from doorlog.events.parts import (
-    DestinationPart,
-    DoorlogPart,
-    EventPart,
-    FloodPart,
-    MqttPart,
-    SourcePart,
-    TlsClientPart,
-    TlsPart,
-)
+from doorlog.events.parts import DestinationPart, DoorlogPart, EventPart, MqttPart, SourcePart, TlsClientPart, TlsPart
 from doorlog.events.records import AuthorizeEvent, ConnectEvent, FloodEvent
 
 if TYPE_CHECKING:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from doorlog.log.chain import line_hash
 from doorlog.log.segments import sequence_of
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 HELD_BYTES: Final = 67_108_864
 """Lines that wait in memory for a file that can not be written."""
 RETRY_SECONDS: Final = 0.5
-_ACTION: Final = b'"action":"'  # the first in a record is that of "event"
-_CONNECT: Final = b'"action":"connect"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Outage:
         last_sequence: Of the last one.
         records: How many are missing.
         connects: How many of them are ``connect`` records.
+        folded: How many connections the ``flood`` records among them counted.
         after_sha256: The hash of the last record before them.
     """
 
@@ -47,6 +49,7 @@ class Outage:
     last_sequence: int | None = None
     records: int = 0
     connects: int = 0
+    folded: int = 0
     after_sha256: str | None = None
 
 
@@ -73,7 +76,7 @@ class Journal:
         self._cut = 0  # bytes of the first waiting line that stand in the file already
         self._unsynced: list[bytes] = []
         self._must_rewrite = False
-        self._missing: list[int] = [0, 0, 0, 0]  # first, last sequence, records, connects
+        self._missing: list[int] = [0, 0, 0, 0, 0]  # first, last sequence, records, connects, folded
         self._after: bytes | None = None
         self._is_out, self._began = False, datetime.now(UTC)
         self._next_try = 0.0
@@ -83,16 +86,27 @@ class Journal:
 
     def use(self, fd: int) -> None:
         """Go on in another file; everything so far is in the one before, or waits."""
+        with suppress(OSError):
+            self._part_from_file()
+        self._cut = 0  # the line that was cut is written there as a whole
         self._fd = fd
         self._unsynced.clear()
         self._must_rewrite = False
         self.dirty_since = None
         self.size = os.fstat(fd).st_size
 
+    def _part_from_file(self) -> None:
+        if self._must_rewrite:
+            self._rewrite()
+            os.fdatasync(self._fd)
+        if self._cut and os.fstat(self._fd).st_size == self.size:
+            os.ftruncate(self._fd, self.size - self._cut)
+
     def write(self, lines: Iterable[bytes]) -> None:
         """Append whole lines, or keep them while the file can not be written. Never raises."""
+        is_out = self.fault is not None
         for line in lines:
-            if self._missing[2] or self._waiting_bytes + len(line) > self._held_bytes:
+            if is_out and (self._missing[2] or self._waiting_bytes + len(line) > self._held_bytes):
                 self._lose(line)
             else:
                 self._waiting.append(line)
@@ -184,8 +198,9 @@ class Journal:
 
     def _rewrite(self) -> None:
         """Write what may not have reached the disk again, to its place; a second descriptor, since ours appends."""
-        data = memoryview(b"".join(self._unsynced))
-        place = self.size - self._cut - len(data)
+        part = self._waiting[0][: self._cut] if self._cut else b""
+        data = memoryview(b"".join([*self._unsynced, part]))
+        place = self.size - len(data)
         if place < 0 or os.fstat(self._fd).st_size != self.size:
             return  # somebody else changed the file: there is no place to trust
         fd = os.open(f"/proc/self/fd/{self._fd}", os.O_WRONLY | os.O_CLOEXEC)
@@ -202,14 +217,25 @@ class Journal:
             self._missing[0] = sequence
         self._missing[1] = sequence
         self._missing[2] += 1
-        self._missing[3] += line.startswith(_CONNECT, line.find(_ACTION))
+        connects, folded = _connections(line)
+        self._missing[3] += connects
+        self._missing[4] += folded
 
     def _outage(self) -> Outage:
-        first, last, records, connects = self._missing
-        self._missing = [0, 0, 0, 0]
+        first, last, records, connects, folded = self._missing
+        self._missing = [0, 0, 0, 0, 0]
         self._is_out = False
         ended = datetime.now(UTC)
         if not records:
             return Outage(self._began, ended)
         after = line_hash(self._after).decode() if self._after else None
-        return Outage(self._began, ended, first, last, records, connects, after)
+        return Outage(self._began, ended, first, last, records, connects, folded, after)
+
+
+def _connections(line: bytes) -> tuple[int, int]:
+    """Return how many connections a line stands for: one of its own, or those that a flood has counted."""
+    if b'"action":"connect"' not in line:
+        return 0, 0
+    record = orjson.loads(line)
+    flood = record.get("doorlog", {}).get("flood")
+    return (1, 0) if flood is None else (0, int(flood["count"]))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from zstandard import ZstdError
 
 from doorlog.errors import SinkError
 from doorlog.log.recovery import Tail, tail_of
@@ -79,6 +82,11 @@ def mend(path: Path, fd: int) -> tuple[Tail, str | None]:
         return tail, _moved_away(path, fd, tail) if tail.torn_bytes else None
     except OSError as error:
         raise _can_not_open(path, error) from error
+    except (ZstdError, zlib.error, EOFError) as error:
+        raise SinkError(
+            f"can not tell where the log {path} stopped: a closed segment beside it is damaged ({error}): "
+            "move it to another folder"
+        ) from error
 
 
 def _moved_away(path: Path, fd: int, tail: Tail) -> str:

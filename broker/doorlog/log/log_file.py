@@ -98,8 +98,9 @@ class LogFile:
         self.journal.sync()
         if self.journal.fault is not None:
             return
-        closed = self._path.with_name(segment_name(self._path, self._begun, self._first_sequence or 0))
         try:
+            self._first_sequence, self._begun = self._first_record()  # what waited may have come before what we saw
+            closed = self._path.with_name(segment_name(self._path, self._begun, self._first_sequence or 0))
             self._begin_another(closed)
         except (OSError, SinkError) as error:
             self._rotate_at = time.monotonic() + _LATER
@@ -109,6 +110,8 @@ class LogFile:
 
     def reopen(self) -> None:
         """Go on in the file that is at the path now: another program has renamed ours."""
+        if self._is_there():
+            return
         self.journal.sync()
         try:
             self._use(open_live(self._path))
@@ -125,15 +128,21 @@ class LogFile:
         if now < self._look_at:
             return None
         self._look_at = now + LOOK_SECONDS
-        ours, there = os.fstat(self._fd), None
-        with suppress(OSError):
-            there = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 - Path.stat gives no better
-        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+        ours = os.fstat(self._fd)
+        if not self._is_there():
             return self._renamed(ours)
         if ours.st_size < self.journal.size:
             return self._cut(ours.st_size)
         self.journal.size = ours.st_size  # somebody may have appended; "doorlog verify" names the line
         return None
+
+    def _is_there(self) -> bool:
+        """Whether our file is the one at its path."""
+        ours = os.fstat(self._fd)
+        with suppress(OSError):
+            there = self._path.lstat()
+            return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+        return False
 
     def close(self) -> None:
         """Put everything on disk and let go.
@@ -168,15 +177,18 @@ class LogFile:
     def _renamed(self, ours: os.stat_result) -> tuple[int | None, str] | None:
         first = self._first_sequence
         self.reopen()
-        if ours.st_nlink:
+        if ours.st_nlink or not self._is_there():  # a file that is gone is told once there is another to tell it in
             return None
         return first, f"the log file {self._path} was removed while it was written: what stood in it is gone"
 
     def _cut(self, size: int) -> tuple[int | None, str]:
         first = self._first_sequence
-        self.journal.use(self._fd)
         if size == 0:
             self._first_sequence = None
+        else:
+            with suppress(SinkError):
+                mend(self._path, self._fd)  # the next record must not merge with what is left of one
+        self.journal.use(self._fd)
         return first, (
             f"the log file {self._path} was truncated by another program (logrotate with copytruncate?), which "
             "loses records: let it rename the file and send SIGHUP instead, or let doorlog rotate"

@@ -31,6 +31,8 @@ class _LineLogger(BoundLoggerBase):
         (line,), _ = self._process_event("info", None, {"event": event, **number})
         if not isinstance(line, bytes) or not line or line.find(b"\n") != len(line) - 1:
             raise ValueError("the last processor gave something else than one line of bytes")
+        if b'"doorlog":{' not in line:
+            raise ValueError("a processor took doorlog out of the record")
         return line
 
 

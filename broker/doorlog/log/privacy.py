@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from doorlog.events.parts import TlsPart
-    from doorlog.settings.models import PrivacySettings
+    from doorlog.settings.log_models import PrivacySettings
 
 OMITTED: Final = "omitted"
 """What stands where a name was left out, if something has to stand there."""

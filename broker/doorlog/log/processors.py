@@ -83,16 +83,18 @@ def unfold(_logger: Any, _method_name: str, event_dict: EventDict) -> EventDict:
     message = event_dict.pop("message", event.message or "")
     head = {"@timestamp": rfc3339(event.timestamp), "message": message}  # first in the line, for the eye
     doorlog = record.pop("doorlog")
-    return {**head, **record, **event_dict, **head, "doorlog": doorlog}  # the chain stands at its end
+    return {**head, **record, **event_dict, **head, "doorlog": doorlog}
 
 
 def render(_logger: Any, _method_name: str, event_dict: EventDict) -> bytes:
-    r"""Return the record as one line of UTF-8 JSON with ``\n`` at its end.
+    r"""Return the record as one line of UTF-8 JSON with ``\n`` at its end, ``doorlog`` last whatever came behind it.
 
     Raises:
         TypeError: a value that is not JSON.
         RecursionError: values that hold themselves.
     """
+    if "doorlog" in event_dict:
+        event_dict["doorlog"] = event_dict.pop("doorlog")  # the chain stands at its end
     try:
         line = orjson.dumps(event_dict, option=_OPTIONS)
     except TypeError:  # lone surrogates, numbers over 64 bits

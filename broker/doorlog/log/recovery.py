@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _TAIL_BYTES: Final = 2_097_152
 """A record has 64 KiB at most; what a crash leaves behind the last one is a page or an extent."""
 
+_BEGINNING: Final = b'{"@timestamp":"'
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -54,6 +56,7 @@ def tail_of(live: Path, fd: int) -> Tail:
     Raises:
         SinkError: The file holds something that is no record of doorlog.
         OSError: It, or the closed segment before it, can not be read.
+        zstandard.ZstdError, zlib.error, EOFError: That segment is damaged.
     """
     size = os.fstat(fd).st_size
     start = max(0, size - _TAIL_BYTES)
@@ -62,7 +65,7 @@ def tail_of(live: Path, fd: int) -> Tail:
     if start:
         lines = lines[1:]  # its first line was cut by us
     torn = len(data) - data.rfind(b"\n") - 1
-    strange = False
+    strange = not _may_be_torn(data[len(data) - torn :])
     while lines and _record(lines[-1]) is None:  # pages of zeros or of something else, after a loss of power
         strange = strange or bool(lines[-1].strip(b"\0"))
         torn += len(lines.pop()) + 1
@@ -71,6 +74,12 @@ def tail_of(live: Path, fd: int) -> Tail:
     if not lines:
         return _before(live, torn)
     return _tail(lines[-2:], good_bytes=size - torn, torn_bytes=torn)
+
+
+def _may_be_torn(data: bytes) -> bool:
+    """Whether this may be the beginning of a record of ours, with or without the zeros of a crash."""
+    beginning = data[: len(_BEGINNING)].rstrip(b"\0")
+    return _BEGINNING.startswith(beginning)
 
 
 def _before(live: Path, torn: int) -> Tail:

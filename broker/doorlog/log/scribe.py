@@ -9,6 +9,7 @@ from doorlog.errors import SettingsError
 from doorlog.events.codes import Action
 from doorlog.log import audit
 from doorlog.log.backlog import Overflow
+from doorlog.log.journal import RETRY_SECONDS
 from doorlog.log.sink import deliver, release
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class Scribe:
         """Return how many seconds may pass until the next ``tick``."""
         if self._file is None:
             return _IDLE
+        if self._file.journal.fault is not None:
+            return RETRY_SECONDS  # what is not on disk can not be hurried
         if self._file.journal.dirty_since is None:
             return _IDLE
         return max(0.0, self._file.journal.dirty_since + SYNC_SECONDS - time.monotonic())
@@ -171,7 +174,7 @@ class Scribe:
         outage = self._file.journal.retry(at_once=at_once) if self._file else None
         if outage is None:
             return
-        self.numbers.lose_written(outage.connects)
+        self.numbers.lose_written(outage.connects, outage.folded)
         self._write([self._line(audit.outage_event(outage))])
 
     def _look_after(self, file: LogFile, now: float) -> None:
