@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from pathlib import Path
@@ -172,3 +173,47 @@ async def test_records_name_the_broker_as_configured_or_a_new_instance_each_time
     assert (services[0]["name"], services[0]["instance"]["id"]) == ("gate", "gate-1")
     assert services[1]["name"] == "doorlog"
     assert services[1]["instance"]["id"] != services[2]["instance"]["id"]
+
+
+# a log that can not be written
+
+
+async def test_a_broker_that_is_to_stop_when_its_log_can_not_be_written_does_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = True
+
+    def fdatasync(fd: int) -> None:
+        if broken:
+            raise OSError(5, "Input/output error")
+        os.fsync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    log = {"file": {"path": tmp_path / "doorlog.jsonl"}, "console": "never", "on_error": "stop"}
+    async with asyncio.timeout(20):
+        with pytest.raises(SinkError, match="stopped, since the log can not be written: Input/output error"):
+            await serve(configuration(tmp_path, log=log))
+    broken = False
+
+
+async def test_a_log_under_pressure_holds_the_door_and_lets_it_go(tmp_path: Path) -> None:
+    broker = service(configuration(tmp_path))
+    async with broker:
+        listener = broker.door.listeners["plain"]
+        for held in (True, False):
+            broker.log._on_pressure(held)
+            await asyncio.sleep(0)
+            assert listener._is_held is held
+
+
+def test_a_log_that_outlives_its_loop_harms_nobody(tmp_path: Path) -> None:
+    made: list[Service] = []
+
+    async def run() -> None:
+        made.append(service(configuration(tmp_path)))
+        async with made[0]:
+            pass
+
+    asyncio.run(run())
+    made[0].log._on_pressure(True)
+    made[0].log._on_failure("gone")

@@ -37,7 +37,7 @@ async def test_each_listener_stands_in_its_records() -> None:
 
 
 async def test_limits_are_for_each_listener() -> None:
-    limits = {"attempts_per_listener": 1, "attempts_per_source": 1}
+    limits: dict[str, Any] = {"attempts_per_listener": 1, "attempts_per_source": 1}
     async with open_door(None, TWO, **limits) as opened, open_wire(opened.target("plain")):
         assert (await ask(opened.target("other"), CONNECT, expect=4)).received == CONNACK
 

@@ -679,3 +679,26 @@ async def test_stopping_while_a_record_is_on_its_way_to_disk() -> None:
         await wire.drain()
         async with asyncio.timeout(10):
             await stopping
+
+
+@pytest.mark.parametrize(("is_safe", "answer"), [(True, b"\x20\x02\x00\x01"), (False, b"")])
+async def test_a_refusal_that_no_authority_was_asked_for_waits_too(is_safe: bool, answer: bytes) -> None:
+    promise = Promise()
+    async with open_door(assurance=promise) as opened, open_wire(opened.target()) as wire:
+        await wire.send(mqtt.connect("pump-17", protocol=("MQTT", 9)))
+        await promise.asked.wait()
+        await opened.connect()
+        assert bytes(wire.received) == b""
+        promise.answer.set_result(is_safe)
+        await wire.drain()
+        assert bytes(wire.received) == answer
+
+
+async def test_a_crowd_is_turned_away_with_its_record_on_disk() -> None:
+    promise = Promise()
+    async with open_door(assurance=promise, attempts_per_listener=1) as opened, open_wire(opened.target()):
+        async with open_wire(opened.target()) as second:
+            await promise.asked.wait()
+            promise.answer.set_result(True)
+            await second.drain()
+        assert (await opened.connect()).event.code == Code.TOO_MANY_CONNECTIONS

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -341,14 +342,16 @@ async def test_readable_lines_are_plain_in_a_pipe(tmp_path: Path) -> None:
     assert not any("\x1b" in text for text in server.lines)
 
 
-def on_a_terminal(config: Path, *flags: str, how: int = signal.SIGTERM, **environment: str) -> str:
+def on_a_terminal(
+    config: Path, *flags: str, how: int = signal.SIGTERM, environment: Mapping[str, str] | None = None
+) -> str:
     """Run a broker with a terminal as standard error, stop it when it is ready; return what the terminal shows."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*DOORLOG, "run", "-c", config, *flags],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **environment},
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **(environment or {})},
     )
     os.close(theirs)
     shown, asked = b"", False
@@ -381,7 +384,7 @@ def test_readable_lines_are_coloured_on_a_terminal(
 ) -> None:
     config = configuration(tmp_path, log={"file": {"path": "doorlog.jsonl"}})
 
-    shown = on_a_terminal(config, *flags, **environment)
+    shown = on_a_terminal(config, *flags, environment=environment)
 
     assert expected in shown if expected is not None else "audit_stopped" not in shown
 

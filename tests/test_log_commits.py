@@ -84,7 +84,7 @@ async def test_the_log_may_get_there_while_somebody_begins_to_wait(monkeypatch: 
         commits.reached(1)
         return running()
 
-    monkeypatch.setattr(commits_module.asyncio, "get_running_loop", meanwhile)
+    monkeypatch.setattr(asyncio, "get_running_loop", meanwhile)
     assert await commits.wait(1)
 
 

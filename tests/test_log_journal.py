@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from doorlog.events.audit_parts import FloodPart
 from doorlog.events.codes import Action
 from doorlog.events.records import FloodEvent
-from doorlog.log import journal as journal_module
 from doorlog.log.chain import line_hash
 from doorlog.log.journal import Journal, Outage
 from doorlog.log.live_file import open_live
@@ -66,8 +66,8 @@ class Disk:
 def disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     assert not path.exists(), "its folder is made before the disk is replaced"
     disk = Disk()
-    monkeypatch.setattr(journal_module.os, "write", disk.write)
-    monkeypatch.setattr(journal_module.os, "fdatasync", disk.fdatasync)
+    monkeypatch.setattr(os, "write", disk.write)
+    monkeypatch.setattr(os, "fdatasync", disk.fdatasync)
     return disk
 
 
@@ -106,7 +106,7 @@ def test_lines_are_appended_and_put_on_disk_when_asked(disk: Disk, path: Path, o
     journal.sync()
     journal.sync()  # nothing is left to do
     assert disk.calls == ["write", "fdatasync"]
-    assert (journal.dirty_since, journal.fault, journal.waiting, journal.missing) == (None, None, 0, 0)
+    assert [journal.dirty_since, journal.fault, journal.waiting, journal.missing] == [None, None, 0, 0]
     assert journal.retry(at_once=True) is None
 
 
@@ -133,7 +133,7 @@ def test_whatever_the_disk_took_the_file_is_whole_in_the_end(room: int, chunk: i
     path = tmp_path / "log"
     path.unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal_module.os, "write", disk.write)
+        patch.setattr(os, "write", disk.write)
         fd = open_live(path)
         journal = Journal(fd, syncs=True)
         disk.room, disk.chunk = room, chunk
@@ -156,7 +156,7 @@ def test_it_is_tried_again_twice_a_second(
     disk: Disk, opened: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     journal = opened()
     disk.room = 0
     journal.write(LINES[:1])
@@ -359,7 +359,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     try:
         done = subprocess.run(command, check=False, capture_output=True)
         refused = done.returncode != 0

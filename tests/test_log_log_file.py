@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_a_rotation_that_fails_is_counted_and_tried_again_later(
     path: Path, opened: Callable[..., LogFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(log_file_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     faults = quiet()
     path.parent.mkdir()
     path.write_bytes(LINES[0])

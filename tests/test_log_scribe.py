@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from doorlog.events.records import FloodEvent
 from doorlog.log import journal as journal_module
 from doorlog.log import scribe as scribe_module
 from doorlog.log.backlog import Overflow
-from doorlog.log.chain import is_signed_by
+from doorlog.log.chain import NOTHING_BEFORE, is_signed_by
 from doorlog.log.faults import Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.pipeline import Pipeline
@@ -69,7 +70,8 @@ class Desk:
             record_processors(lambda _: "it happened"),
             SERVICE,
             self.faults,
-            **({"sequence": tail.sequence, "previous": tail.sha256} if tail else {}),
+            sequence=tail.sequence if tail else 0,
+            previous=tail.sha256 if tail else NOTHING_BEFORE,
         )
         self.scribe = Scribe(
             pipeline,
@@ -94,7 +96,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(scribe_module.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     return clock
 
 
@@ -113,8 +115,8 @@ def broken(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bo
 
         return call
 
-    monkeypatch.setattr(journal_module.os, "write", refusing(write))
-    monkeypatch.setattr(journal_module.os, "fdatasync", refusing(sync))
+    monkeypatch.setattr(os, "write", refusing(write))
+    monkeypatch.setattr(os, "fdatasync", refusing(sync))
 
     def set_broken(value: bool) -> None:
         state["broken"] = value

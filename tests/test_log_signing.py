@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from doorlog.errors import SettingsError
-from doorlog.log import signing
 from doorlog.log.chain import key_id
 from doorlog.log.signing import Checkpoints, load_signing_key
 from doorlog.settings.log_models import CheckpointSettings
@@ -30,6 +30,10 @@ def write_key(path: Path, key: Any = None, encryption: Any = None) -> Ed25519Pri
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
     made: Ed25519PrivateKey = key
     return made
+
+
+def due(checkpoints: Checkpoints) -> tuple[float | None, int]:
+    return checkpoints.due_at, checkpoints.records
 
 
 def test_a_key_that_is_none_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -73,15 +77,15 @@ def test_without_a_key_there_is_none() -> None:
 
 def test_one_is_due_after_so_many_records_or_so_many_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(signing.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     checkpoints = Checkpoints(CheckpointSettings(records=10, seconds=60))
     assert checkpoints.due_at is None
     checkpoints.count(1)
     assert checkpoints.due_at == 160.0
     now = 130.0
     checkpoints.count(8)
-    assert (checkpoints.due_at, checkpoints.records) == (160.0, 9)
+    assert due(checkpoints) == (160.0, 9)
     checkpoints.count(1)
-    assert checkpoints.due_at == 0.0
+    assert due(checkpoints) == (0.0, 10)
     checkpoints.made()
-    assert (checkpoints.due_at, checkpoints.records) == (None, 0)
+    assert due(checkpoints) == (None, 0)

@@ -18,7 +18,6 @@ import pytest
 from doorlog.events.audit_parts import AuditPart
 from doorlog.events.parts import MqttPart, SourcePart
 from doorlog.events.records import Event
-from doorlog.log import journal as journal_module
 from doorlog.log.detached import Detached
 from doorlog.log.faults import Fault, Faults
 from doorlog.log.log_file import LogFile
@@ -42,7 +41,7 @@ def log_to(
 ) -> Log:
     """A log to sinks, and to a file if its path is given; ``settings`` are keys of ``log``."""
     faults = faults or Faults(lambda _: None)
-    asked = LogSettings(file=None if file is None else {"path": file}, **settings)  # type: ignore[arg-type] # as in YAML
+    asked = LogSettings(file=None if file is None else {"path": file}, **settings)
     opened = LogFile(asked.file, syncs=asked.mode != "best_effort", faults=faults) if asked.file else None
     return Log(record_processors(message_of), sinks, service=SERVICE, faults=faults, settings=asked, file=opened)
 
@@ -309,7 +308,7 @@ async def test_a_reader_can_wait_for_a_record(tmp_path: Path) -> None:
 def disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Disk]:
     assert tmp_path.is_dir(), "made before the disk is replaced"
     disk = Disk()
-    monkeypatch.setattr(journal_module.os, "fdatasync", disk.fdatasync)
+    monkeypatch.setattr(os, "fdatasync", disk.fdatasync)
     yield disk
     disk.error = None
 
@@ -371,7 +370,7 @@ async def test_a_strict_log_on_a_broken_disk_says_no_and_recovers(tmp_path: Path
                 await asyncio.to_thread(log.reload)
         assert log.admits
     actions = [record["event"]["action"] for record in read_records(tmp_path / "log")]
-    assert actions[:2] == ["connect", "connect"]
+    assert actions.count("connect") == 2
     assert "audit_gap" in actions
 
 

@@ -121,6 +121,13 @@ class Listener:
         self.connects += 1
         self.emit(event)
 
+    async def settle(self, answer: Callable[[], None], abort: Callable[[], None]) -> None:
+        """Answer once the record of a verdict is safe; no verdict without its record."""
+        if await self.assurance.on_disk():
+            answer()
+        else:
+            abort()
+
     def leave(self, protocol: DoorProtocol) -> None:
         """An attempt got its verdict and holds no place among the undecided any more."""
         if protocol in self._undecided:

@@ -127,7 +127,6 @@ class DoorProtocol(asyncio.Protocol):
         elif len(self._attempt.early) <= _EARLY_MAX_BYTES:
             self._resume_reading()
 
-    # What the listener calls
     def cut(self) -> None:
         """End it at once, whatever is under way; the records are emitted."""
         self.abort()
@@ -147,7 +146,6 @@ class DoorProtocol(asyncio.Protocol):
         self._finish()
         self._forget_if_over()
 
-    # Towards the verdict
     def _follow(self) -> None:
         attempt = self._attempt
         if attempt.code is not None:
@@ -181,10 +179,10 @@ class DoorProtocol(asyncio.Protocol):
             await self._admit(connection, judgement)
             return
         self._record(judgement)
-        if judgement.code is Code.LOG_UNAVAILABLE or await listener.assurance.on_disk():
-            self._answer()
+        if judgement.code is Code.LOG_UNAVAILABLE:
+            self._answer()  # it says nothing of the device, and there may be no record for a long time
         else:
-            self.abort()  # no verdict without its record
+            await listener.settle(self._answer, self.abort)
 
     async def _admit(self, connection: DoorConnection, judgement: Judgement) -> None:
         connection.principal = judgement.principal
@@ -230,7 +228,12 @@ class DoorProtocol(asyncio.Protocol):
     def _finish(self) -> None:
         self._cancel_deadline()
         self._record()
-        self._answer()
+        if not self._listener.assurance.waits:
+            self._answer()
+            return
+        self._pause_reading()
+        self._task = self._listener.loop.create_task(self._listener.settle(self._answer, self.abort))
+        self._task.add_done_callback(self._task_done)
 
     def _answer(self) -> None:
         if self._transport is None or self._transport.is_closing():
