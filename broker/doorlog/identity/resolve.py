@@ -6,8 +6,10 @@ same function.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
+from doorlog.events.changes import changed
 from doorlog.events.codes import Action, Code
 from doorlog.events.parts import DeviceEvidencePart, DevicePart
 from doorlog.events.records import Connection, Event
@@ -33,18 +35,23 @@ def identify(event: Event, id_source: IdSource = "client_id", reason: str | None
     Returns:
         The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
     """
-    said = {} if reason is None else {"event": event.event.model_copy(update={"reason": reason})}
+    said = {} if reason is None else {"event": changed(event.event, reason=reason)}
     if not isinstance(event, Connection):
-        return event.model_copy(update=said) if said else event
+        return changed(event, **said) if said else event
     found = _named_by_setting(event, id_source) or _named_by_certificate(event)
     device_id, evidence = found or (None, _UNKNOWN)
-    return event.model_copy(
-        update={
-            **said,
-            "device": DevicePart(id=device_id) if device_id else None,
-            "doorlog": event.doorlog.model_copy(update={"device": evidence}),
-        }
+    return changed(
+        event,
+        device=DevicePart(id=device_id) if device_id else None,
+        doorlog=changed(event.doorlog, device=evidence),
+        **said,
     )
+
+
+@cache
+def _evidence(method: str, confidence: Literal["certain", "likely"], sentence: str) -> DeviceEvidencePart:
+    """Say why: there are a dozen ways, and none depends on what a peer wrote."""
+    return DeviceEvidencePart(method=method, confidence=confidence, evidence=(sentence,))
 
 
 def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, DeviceEvidencePart] | None:
@@ -57,13 +64,9 @@ def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, Devi
         return None
     what = "client id" if id_source == "client_id" else "user name"
     if event.event.action is not Action.CONNECT or event.event.code == Code.ADMITTED:
-        return name, DeviceEvidencePart(
-            method=id_source, confidence="certain", evidence=(f"admitted with this {what}",)
-        )
+        return name, _evidence(id_source, "certain", f"admitted with this {what}")
     # Anybody can write any client id into a CONNECT that is refused.
-    return name, DeviceEvidencePart(
-        method=id_source, confidence="likely", evidence=(f"CONNECT named this {what}, but was refused",)
-    )
+    return name, _evidence(id_source, "likely", f"CONNECT named this {what}, but was refused")
 
 
 def _named_by_certificate(
@@ -75,12 +78,8 @@ def _named_by_certificate(
     if tls is None or not names:
         return None
     verified = tls.established or event.event.code in _ISSUER_VERIFIED
-    evidence = DeviceEvidencePart(
-        method="certificate",
-        confidence="certain" if verified else "likely",
-        evidence=(_what_was_shown(event.event.code, verified=verified),),
-    )
-    return names[0], evidence
+    what = _what_was_shown(event.event.code, verified=verified)
+    return names[0], _evidence("certificate", "certain" if verified else "likely", what)
 
 
 def _what_was_shown(code: str | None, *, verified: bool) -> str:
