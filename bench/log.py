@@ -18,18 +18,23 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench import machine
-from bench.log_events import maker, many, real_failures, refine
+from bench.log_events import maker, many, real_failures
 from bench.log_loop import delays
 from bench.log_rivals import RIVALS
 from bench.meters import resident_bytes
 from bench.results import number, table
-from doorlog.events.sentences import message_of
-from doorlog.log import open_log
+from doorlog.events.parts import InstancePart, ServicePart
+from doorlog.events.sentences import message_of, reason_of
+from doorlog.identity.resolve import identify
+from doorlog.log import Log
+from doorlog.log.file_sink import FileSink
+from doorlog.log.processors import record_processors
 
 MODES: tuple[str, ...] = ("best_effort",)
 """Those of ``log.mode`` that there are."""
 _PER_SECOND, _MOST_MS = 60_000, 1.0
 _LOOP_RATE = 5  # records each millisecond
+_DISTINCT = 500  # events that are written again and again: as fresh in the processor's cache as they come from the door
 _WAITING = 1000  # events in the queue at most, so that no mode has to lose or to refuse any
 _SOAK_RATE = 2000
 _MOMENTS = 10
@@ -46,7 +51,10 @@ def open_bench_log(mode: str, folder: Path) -> Any:
     if mode not in MODES:
         raise ValueError(f"no such mode: {mode}")
     path = folder / f"{mode}.jsonl"
-    return open_log(path=path, instance_id="bench", version="0", message_of=message_of, refine=refine)
+    service = ServicePart(name="doorlog", version="0", instance=InstancePart(id="bench"))
+    log = Log(record_processors(message_of, (), identify, reason_of), [FileSink(path)], service=service)
+    log.start()
+    return log
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,8 @@ class Spent:
 
 def throughput(report: Report, size: Size, folder: Path, kinds: list[Any]) -> None:
     """Write the same events by each way in turn, round by round; ratios are medians of the rounds' ratios."""
-    events = many(kinds, size.records)
+    some = many(kinds, min(size.records, _DISTINCT))
+    events = [some[number % len(some)] for number in range(size.records)]
     ways: dict[str, Callable[[Path], Spent]] = {
         **{f"doorlog, {mode}": lambda path, mode=mode: _ours(mode, path, events) for mode in MODES},  # type: ignore[misc] # a lambda's default has no type
         **{name: lambda path, open_=open_: _theirs(open_, path, events) for name, (open_, _) in RIVALS.items()},  # type: ignore[misc] # as above

@@ -11,16 +11,10 @@ from typing import Any
 from bench import clients
 from bench.servers import Setup, make_certificates, running
 from doorlog.events.changes import changed
+from doorlog.events.parts import UNKNOWN_DEVICE
 from doorlog.events.records import ANY_EVENT, ConnectEvent
-from doorlog.events.sentences import reason_of
-from doorlog.identity.resolve import identify
 
 _KNOCKS = 20
-
-
-def refine(event: Any) -> Any:
-    """What the broker has its log do for each event: name the device, and say why."""
-    return identify(event, "client_id", reason_of(event) if event.event.reason is None else None)
 
 
 def real_failures(folder: Path) -> list[ConnectEvent]:
@@ -49,7 +43,7 @@ def _as_emitted(event: ConnectEvent, shared: dict[str, Any]) -> ConnectEvent:
         service=None,
         device=None,
         event=changed(event.event, sequence=None, id=None, reason=None),
-        doorlog=changed(event.doorlog, device=None, previous_sha256=None),
+        doorlog=changed(event.doorlog, device=UNKNOWN_DEVICE, previous_sha256=None),
         tls=changed(tls, **parts),
     )
 

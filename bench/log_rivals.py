@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import structlog
 from pythonjsonlogger.json import JsonFormatter
 
-from bench.log_events import refine
-from doorlog.events.sentences import message_of
+from doorlog.events.sentences import message_of, reason_of
+from doorlog.identity.resolve import identify
 
 Record = Callable[[Any], None]
 
@@ -41,9 +41,9 @@ def _logger(path: Path, formatter: logging.Formatter) -> Iterator[logging.Logger
 
 def _facts(event: Any, number: int) -> tuple[str, dict[str, Any]]:
     """The message, and the fields that doorlog's record has; the chain aside, which neither rival makes."""
-    event = refine(event)
+    event = identify(event)
     fields = event.model_dump(by_alias=True, exclude_none=True, mode="json")
-    fields["event"] |= {"sequence": number, "id": f"bench-{number}"}
+    fields["event"] |= {"reason": reason_of(event), "sequence": number, "id": f"bench-{number}"}
     fields["service"] = {"name": "doorlog", "version": "0", "instance": {"id": "bench"}}
     return message_of(event), fields
 

@@ -7,11 +7,11 @@ same function.
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from doorlog.events.changes import changed
 from doorlog.events.codes import Action, Code
-from doorlog.events.parts import DeviceEvidencePart, DevicePart
+from doorlog.events.parts import UNKNOWN_DEVICE, DeviceEvidencePart, DevicePart
 from doorlog.events.records import Connection, Event
 
 IdSource = Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"]
@@ -21,7 +21,6 @@ IdSource = Literal["client_id", "user_name", "certificate_common_name", "certifi
 _ISSUER_VERIFIED = frozenset({Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID})
 _ISSUER_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
 _CERTIFICATE_REFUSED = _ISSUER_VERIFIED | _ISSUER_REFUSED | {Code.CLIENT_CERTIFICATE_REVOKED}
-_UNKNOWN = DeviceEvidencePart(confidence="unknown")
 
 
 def identify(event: Event, id_source: IdSource = "client_id", reason: str | None = None) -> Event:
@@ -35,17 +34,21 @@ def identify(event: Event, id_source: IdSource = "client_id", reason: str | None
     Returns:
         The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
     """
-    said = {} if reason is None else {"event": changed(event.event, reason=reason)}
-    if not isinstance(event, Connection):
-        return changed(event, **said) if said else event
+    changes: dict[str, Any] = {} if reason is None else {"event": changed(event.event, reason=reason)}
+    if isinstance(event, Connection):
+        changes |= _device(event, id_source)
+    return changed(event, **changes) if changes else event
+
+
+def _device(event: Connection, id_source: IdSource) -> dict[str, Any]:
+    """Return what changes when the device is named, or when it has to be said that it is not known."""
     found = _named_by_setting(event, id_source) or _named_by_certificate(event)
-    device_id, evidence = found or (None, _UNKNOWN)
-    return changed(
-        event,
-        device=DevicePart(id=device_id) if device_id else None,
-        doorlog=changed(event.doorlog, device=evidence),
-        **said,
-    )
+    if found is None:
+        if event.device is None and event.doorlog.device is UNKNOWN_DEVICE:
+            return {}
+        return {"device": None, "doorlog": changed(event.doorlog, device=UNKNOWN_DEVICE)}
+    device_id, evidence = found
+    return {"device": DevicePart(id=device_id), "doorlog": changed(event.doorlog, device=evidence)}
 
 
 @cache
