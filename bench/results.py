@@ -85,7 +85,7 @@ another, over loopback.
 
 
 def _machine_table(machine: Mapping[str, str]) -> str:
-    return _table(("", ""), [(name, value) for name, value in machine.items()])
+    return table(("", ""), [(name, value) for name, value in machine.items()])
 
 
 def _checks_table(checks: Sequence[Check]) -> str:
@@ -94,13 +94,13 @@ def _checks_table(checks: Sequence[Check]) -> str:
             check.scenario,
             check.what,
             COLUMNS.get(check.server, check.server),
-            f"{_number(check.measured)} {check.unit}",
-            f"≤ {_number(check.limit)} {check.unit}",
+            f"{number(check.measured)} {check.unit}",
+            f"≤ {number(check.limit)} {check.unit}",
             "pass" if check.passed else "**miss**",
         )
         for check in checks
     ]
-    return _table(("", "what", "server", "measured", "target", ""), rows)
+    return table(("", "what", "server", "measured", "target", ""), rows)
 
 
 def _measurements_table(measurements: Sequence[Measurement]) -> str:
@@ -110,17 +110,17 @@ def _measurements_table(measurements: Sequence[Measurement]) -> str:
             measurement.scenario,
             measurement.what,
             measurement.unit,
-            *(_number(measurement.values[server]) if server in measurement.values else "" for server in servers),
+            *(number(measurement.values[server]) if server in measurement.values else "" for server in servers),
         )
         for measurement in measurements
     ]
-    return _table(("", "what", "unit", *(COLUMNS[server] for server in servers)), rows)
+    return table(("", "what", "unit", *(COLUMNS[server] for server in servers)), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 EXACT = ("records lost", "records missing", "accepted sockets", "connect records", "gaps")
 
 
-def bench(*arguments: str) -> dict[str, Any]:
-    argv = [sys.executable, "-m", "bench", "--smoke", "--json", *arguments]
+def bench(*arguments: str, module: str = "bench") -> dict[str, Any]:
+    argv = [sys.executable, "-m", module, "--smoke", "--json", *arguments]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return] # an object, as its first use shows
@@ -31,3 +31,14 @@ def test_a_benchmark_measures_doorlog_beside_stock_amqtt(scenarios: str) -> None
     counted = [check for check in report["checks"] if check["what"].startswith(EXACT)]
     assert all(check["passed"] for check in counted), counted
     assert bool(counted) is (scenarios in ("79", "8"))
+
+
+def test_the_log_is_measured_beside_others_with_the_same_events() -> None:
+    rows = {row["what"]: row for row in bench(module="bench.log")["rows"]}
+
+    assert [what for what in rows if what.startswith("best_effort against ")] == [
+        "best_effort against logging + python-json-logger",
+        "best_effort against structlog + logging",
+    ]
+    assert {"doorlog", "logging", "structlog", "this", "resident"} <= {what.split()[0].strip(",") for what in rows}
+    assert any("event loop" in what for what in rows)

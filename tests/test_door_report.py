@@ -13,7 +13,7 @@ from doorlog.door.authority import Judgement
 from doorlog.door.connection import DoorConnection
 from doorlog.door.report import authorize_event
 from doorlog.events.codes import Action, Code, DisconnectCause, Stage
-from doorlog.events.parts import VerdictPart
+from doorlog.events.parts import UNKNOWN_DEVICE, VerdictPart
 from doorlog.events.records import Event
 from support.broker import tls
 from support.clients.raw import Dial, ask, send_then
@@ -41,7 +41,9 @@ def filled(value: Any, path: str = "") -> Iterator[str]:
 
 
 def paths(event: Event) -> set[str]:
-    return set(filled(event.model_dump(by_alias=True)))
+    """Return the fields that the door filled; of the device it can only say that it does not know it."""
+    assert event.doorlog.device in (None, UNKNOWN_DEVICE)
+    return set(filled(event.model_dump(by_alias=True, exclude={"doorlog": {"device"}})))
 
 
 ALWAYS = {

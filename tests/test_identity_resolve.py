@@ -7,7 +7,18 @@ from datetime import UTC, datetime
 import pytest
 
 from doorlog.events.codes import Action, Code, DisconnectCause, Stage
-from doorlog.events.parts import DeviceEvidencePart, MqttPart, NamePart, TlsClientPart, TlsPart, UserPart, X509Part
+from doorlog.events.parts import (
+    UNKNOWN_DEVICE,
+    DeviceEvidencePart,
+    DevicePart,
+    DoorlogPart,
+    MqttPart,
+    NamePart,
+    TlsClientPart,
+    TlsPart,
+    UserPart,
+    X509Part,
+)
 from doorlog.events.records import Connection, Event
 from doorlog.identity.resolve import IdSource, identify
 from support.events import (
@@ -138,6 +149,12 @@ def test_a_certificate_without_alternative_names_falls_back_to_its_common_name()
 
 
 # and nothing else changes
+
+
+def test_an_event_of_an_unknown_device_that_says_so_is_not_copied() -> None:
+    event = failed_connect(device=None, mqtt=None, doorlog=DoorlogPart(device=UNKNOWN_DEVICE))
+    assert identify(event) is event
+    assert found(event.model_copy(update={"device": DevicePart(id="guessed")})) == (None, "unknown", None)
 
 
 @pytest.mark.parametrize("event", [served_certificate(), stopped_audit()], ids=["certificate", "audit"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from doorlog.log.faults import Faults
 from doorlog.log.pipeline import Pipeline
 from doorlog.log.processors import record_processors, render, unfold
 from doorlog.log.segments import sequence_of
-from support.events import SERVICE, failed_connect, one_of_each
+from support.events import SERVICE, failed_connect, one_of_each, stopped_audit
 from support.records import Record, parse_records, sequences
 
 
@@ -201,3 +202,62 @@ def test_a_checkpoint_is_signed_and_the_chain_holds_its_signature() -> None:
     signed, unsigned = pipeline.checkpoint_line(failed_connect(), key), pipeline.checkpoint_line(failed_connect(), None)
     assert (is_signed_by(signed, key.public_key()), is_signed_by(unsigned, key.public_key())) == (True, False)
     assert previous_of(unsigned) == line_hash(signed)
+
+
+# The chain
+
+
+def chain_of(lines: list[bytes], before: bytes = NOTHING_BEFORE) -> None:
+    """Fail where a line does not hold the hash of the line before it."""
+    for line in lines:
+        assert previous_of(line) == before
+        before = hashlib.sha256(line[:-1]).hexdigest().encode()
+
+
+def test_each_line_holds_the_hash_of_the_line_before() -> None:
+    pipeline = Pipeline(record_processors(lambda _: "fine"), SERVICE, quiet())
+    large = failed_connect(mqtt=MqttPart(client_id="\x9b" * 2000))
+    lines = [pipeline.line(event) for event in (*one_of_each(), large, *one_of_each())]
+    chain_of(lines)
+    parse_records(lines)
+    assert pipeline.previous == hashlib.sha256(lines[-1][:-1]).hexdigest().encode()
+
+
+def test_a_log_goes_on_where_it_was() -> None:
+    pipeline = Pipeline(record_processors(lambda _: "fine"), SERVICE, quiet(), sequence=41, previous=b"a" * 64)
+    line = pipeline.line(failed_connect())
+    chain_of([line], before=b"a" * 64)
+    assert sequences(parse_records([line])) == [42]
+    assert pipeline.sequence == 42
+
+
+def test_a_checkpoint_is_signed_and_chained_with_its_signature() -> None:
+    key = Ed25519PrivateKey.generate()
+    pipeline = Pipeline(record_processors(lambda _: "fine"), SERVICE, quiet())
+    lines = [
+        pipeline.line(failed_connect()),
+        pipeline.checkpoint_line(stopped_audit(), key),
+        pipeline.checkpoint_line(stopped_audit(), None),
+        pipeline.line(failed_connect()),
+    ]
+    assert [is_signed_by(line, key.public_key()) for line in lines] == [False, True, False, False]
+    assert sequences(parse_records(lines)) == [1, 2, 3, 4]
+    first, signed, *rest = lines
+    assert previous_of(signed) == hashlib.sha256(first[:-1]).hexdigest().encode()
+    chain_of(rest, before=hashlib.sha256(signed[:-1]).hexdigest().encode())
+
+
+@pytest.mark.parametrize("size", [0, 1, 2046, 2047, 2048, 4093, 4094, 4095, 10_000])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_the_hash_of_a_line_is_that_of_all_its_bytes(size: int, end: bytes) -> None:
+    line = b"x" * size
+    assert line_hash(line + end) == hashlib.sha256(line).hexdigest().encode()
+
+
+@pytest.mark.parametrize(
+    "last", [b'{"a":{}}\n', b'{"a":1}\n', b'{"a":1,"doorlog":{}}\n', b'{"doorlog":1,"b":{"c":1}}\n']
+)
+def test_a_record_into_which_no_hash_fits_is_replaced(last: bytes) -> None:
+    (record,) = through(lambda *_: last)
+    assert record["event"]["code"] == "server_certificate_unknown_ca"
+    assert "doorlog object" in record["doorlog"]["fault"]

@@ -10,18 +10,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorlog.events.parts import MqttPart
-from doorlog.log.processors import TEXT_LIMIT, Sentence, record_processors, render, rfc3339, unfold
-from support.events import SERVICE, WHEN, failed_connect, one_of_each
+from doorlog.events.changes import changed
+from doorlog.events.parts import AlertPart, AuthPart, MqttPart, SourcePart, TlsClientPart, TlsPart, VerdictPart
+from doorlog.events.records import Event
+from doorlog.events.sentences import message_of, reason_of
+from doorlog.log.processors import (
+    REMEMBERED,
+    TEXT_LIMIT,
+    Encoder,
+    Sentence,
+    record_processors,
+    render,
+    rfc3339,
+    unfold,
+)
+from support.events import SERVICE, WHEN, admitted_connect, failed_connect, one_of_each
+from support.random_events import events as random_events
 from support.records import parse_records
+from support.sample_events import OURS
 
 FORGED = 'pump-17\n{"@timestamp":"2026-01-01T00:00:00Z","message":"forged"}\r\n'
 INVISIBLE = "\x7f\x85\x9b31m\u2028\u2029\u202e\u2066\u061c\u200f"
 
 
-def line_of(event: Any, message: str = "it happened") -> bytes:
+def keep(_logger: Any, _method_name: str, record: Any) -> Any:
+    """A processor that only wants to see the record."""
+    return record
+
+
+def line_of(event: Any, message: str = "it happened", *extra: Any) -> bytes:
     facts: Any = {"event": event, "sequence": 1, "id": "x-1", "service": SERVICE.model_dump()}
-    for processor in record_processors(lambda _: message):
+    for processor in record_processors(lambda _: message, extra):
         facts = processor(None, "info", facts)
     assert isinstance(facts, bytes)
     return facts
@@ -122,8 +141,138 @@ def test_a_moment_is_utc_with_six_digits_and_z(moment: datetime, written: str) -
 
 def test_a_line_begins_with_when_and_what() -> None:
     assert line_of(failed_connect()).startswith(
-        b'{"@timestamp":"2026-03-01T15:02:11.250000Z","message":"it happened","ecs":'
+        b'{"@timestamp":"2026-03-01T15:02:11.250000Z","message":"it happened","event":'
     )
+
+
+@pytest.mark.parametrize("extra", [(), (keep,)], ids=["direct", "by way of a dictionary"])
+def test_a_line_ends_with_the_object_that_the_chain_is_put_into(extra: Any) -> None:
+    for event in one_of_each():
+        line = line_of(event, "it happened", *extra)
+        assert line.endswith(b"}}\n")
+        assert list(orjson.loads(line))[-1] == "doorlog"
+
+
+def test_what_a_processor_adds_stands_before_doorlog() -> None:
+    def level(_logger: Any, _method_name: str, record: Any) -> Any:
+        return {**record, "level": "info"}
+
+    assert list(orjson.loads(line_of(failed_connect(), "it happened", level)))[-2:] == ["level", "doorlog"]
+
+
+# The way without dictionaries
+
+
+HOSTILE = ("pump-17", FORGED, INVISIBLE, "a\ud800b", "Pümpe-🚰", '"\\', "\x00")
+
+
+def odd_events() -> list[Any]:
+    verdict = VerdictPart(plugin="FilePlugin", verdict="deny", duration=5)
+    client = TlsClientPart.model_construct(server_name="a\ud800b", x509=OURS)
+    return [
+        *one_of_each(),
+        *(connect_by(text) for text in HOSTILE),
+        failed_connect(timestamp=WHEN.replace(microsecond=0)),
+        failed_connect(timestamp=WHEN.astimezone(timezone(timedelta(hours=2)))),
+        failed_connect(tls=TlsPart(established=False), mqtt=MqttPart(keep_alive=0)),
+        failed_connect(tls=TlsPart.model_construct(established=True, client=client)),
+        failed_connect(source=SourcePart.model_construct(bytes=2**70)),
+        failed_connect(doorlog=failed_connect().doorlog.model_copy(update={"auth": AuthPart(verdicts=(verdict,))})),
+    ]
+
+
+def encoded(encode: Encoder, event: Event) -> bytes:
+    facts: Any = {"event": event, "sequence": 1, "id": "x-1", "service": SERVICE.model_dump(), "message": "m"}
+    return encode(None, "info", facts)
+
+
+def test_both_ways_say_the_same_also_the_second_time() -> None:
+    encode, events = Encoder(), odd_events()
+    for event in events + events:
+        line = encoded(encode, event)
+        assert line.decode()[:-1].isprintable()
+        assert orjson.loads(line) == orjson.loads(line_of(event, "m", keep))
+
+
+@given(random_events())
+def test_both_ways_say_the_same_of_any_event(event: Event) -> None:
+    event = changed(event, message=None)
+    assert orjson.loads(encoded(Encoder(), event)) == orjson.loads(line_of(event, "m", keep))
+
+
+def test_what_many_records_share_is_turned_into_json_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, event = Encoder(), failed_connect()
+    first = encoded(encode, event)
+    assert event.tls is not None
+    assert event.tls.client is not None
+    monkeypatch.setitem(event.tls.client.__dict__, "server_name", "changed behind its back")
+    assert encoded(encode, event) == first
+
+
+def test_another_part_in_the_same_place_is_not_taken_for_the_first() -> None:
+    """Python gives the id of an object that is gone to the next one."""
+    encode = Encoder()
+    for number in range(3 * REMEMBERED):
+        alert = AlertPart(code=0, description=f"alert {number}", direction="sent")
+        event = failed_connect(tls=TlsPart(established=False, alert=alert))
+        assert orjson.loads(encoded(encode, event))["tls"]["alert"]["description"] == f"alert {number}"
+        del alert, event
+    assert encode.remembered == REMEMBERED
+
+
+REFUSED = failed_connect()
+
+
+def offers(encode: Encoder, client: TlsClientPart) -> int:
+    """Encode what a client offers; return by how many parts more are remembered."""
+    before = encode.remembered
+    encoded(encode, changed(REFUSED, tls=TlsPart(established=False, client=client)))
+    return encode.remembered - before
+
+
+def test_what_only_one_device_sends_is_not_remembered() -> None:
+    encode, x509 = Encoder(), OURS
+    encoded(encode, REFUSED)
+    assert offers(encode, TlsClientPart(server_name="a")) == 1
+    assert offers(encode, TlsClientPart(server_name="a", x509=x509)) == 1, "the certificate alone"
+    assert offers(encode, TlsClientPart(server_name="b", x509=x509)) == 0
+    assert offers(encode, TlsClientPart(alpn=("x" * 255,) * 32)) == 0, "nor what is as large as a client could make it"
+
+
+def test_a_part_of_a_third_party_is_recorded_too() -> None:
+    class Located(SourcePart):
+        city: str = "Linz"
+
+    event = failed_connect(source=Located(ip="10.0.0.9"))
+    assert orjson.loads(line_of(event))["source"] == {"ip": "10.0.0.9"}, "as what it stands for"
+
+
+def test_what_is_no_part_is_refused() -> None:
+    with pytest.raises(TypeError):
+        line_of(failed_connect(source=object()))
+
+
+# Reasons
+
+
+@given(random_events())
+def test_the_message_is_the_same_before_and_after_the_reason_is_said(event: Event) -> None:
+    event = changed(event, event=changed(event.event, reason=None), doorlog=changed(event.doorlog, flood=None))
+    told = changed(event, event=changed(event.event, reason=reason_of(event)))
+    assert message_of(told) == message_of(event)
+
+
+def test_a_reason_is_said_where_there_is_none() -> None:
+    for way in ((), (keep,)):
+        facts: Any = {"event": admitted_connect(), "sequence": 1, "id": "x", "service": {}}
+        for processor in record_processors(message_of, way, reason_of=reason_of):
+            facts = processor(None, "info", facts)
+        assert orjson.loads(facts)["event"]["reason"] == "it passed every check"
+
+
+def test_a_reason_that_the_door_gave_stands() -> None:
+    facts = Sentence(message_of, reason_of)(None, "info", {"event": failed_connect()})
+    assert "reason" not in facts
 
 
 def test_events_of_every_kind_are_valid_records_without_null() -> None:

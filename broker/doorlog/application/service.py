@@ -131,9 +131,8 @@ class Service:
             await door_is_empty
 
     def _refine(self, event: Event) -> Event:
-        """On the log's thread: name the device, and say why."""
-        reason = reason_of(event) if event.event.reason is None else None
-        return identify(event, self._settings.device.id, reason)
+        """On the log's thread: name the device."""
+        return identify(event, self._settings.device.id)
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
         self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
@@ -172,6 +171,7 @@ class Service:
             message_of=message_of,
             console=sys.stderr if console else None,
             refine=self._refine,
+            reason_of=reason_of,
         )
 
 

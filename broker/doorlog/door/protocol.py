@@ -67,7 +67,6 @@ class DoorProtocol(asyncio.Protocol):
             self._attempt.conclude(Code.TOO_MANY_CONNECTIONS, reason)
 
     # What asyncio calls
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours to use."""
         self._transport = cast("asyncio.Transport", transport)
@@ -179,10 +178,7 @@ class DoorProtocol(asyncio.Protocol):
             await self._admit(connection, judgement)
             return
         self._record(judgement)
-        if judgement.code is Code.LOG_UNAVAILABLE:
-            self._answer()  # it says nothing of the device, and there may be no record for a long time
-        else:
-            await listener.settle(self._answer, self.abort)
+        await listener.settle(self._answer, self.abort, at_once=judgement.code is Code.LOG_UNAVAILABLE)
 
     async def _admit(self, connection: DoorConnection, judgement: Judgement) -> None:
         connection.principal = judgement.principal

@@ -12,6 +12,7 @@ from doorlog.door.connect_packet import CONNACK_NAMES
 from doorlog.door.tls_report import tls_part
 from doorlog.events.codes import STAGE_OF, Action, Code, DisconnectCause, Outcome
 from doorlog.events.parts import (
+    UNKNOWN_DEVICE,
     AuthPart,
     ConnackPart,
     DestinationPart,
@@ -77,6 +78,7 @@ def connect_event(
             connection_id=connection_id,
             proxy=ProxyPart(ip=attempt.proxy[0], port=attempt.proxy[1]) if attempt.proxy else None,
             auth=AuthPart(method=judgement.method, verdicts=judgement.verdicts) if judgement else None,
+            device=UNKNOWN_DEVICE,
         ),
     )
 
@@ -115,7 +117,10 @@ def bare_connect_event(
         source=SourcePart(ip=attempt.source[0], port=attempt.source[1]),
         destination=DestinationPart(port=listener.port),
         doorlog=DoorlogPart(
-            stage=STAGE_OF.get(code, attempt.phase), listener=listener.rules.name, connection_id=connection_id
+            stage=STAGE_OF.get(code, attempt.phase),
+            listener=listener.rules.name,
+            connection_id=connection_id,
+            device=UNKNOWN_DEVICE,
         ),
     )
 

@@ -244,6 +244,10 @@ class DeviceEvidencePart(Part):
     candidates: tuple[CandidatePart, ...] | None = None
 
 
+UNKNOWN_DEVICE = DeviceEvidencePart(confidence="unknown")
+"""What every event says of its device until identity knows better: an event that stays so need not be copied."""
+
+
 class DevicePart(Part):
     """ECS ``device.*``: only when the device is certain or likely."""
 

@@ -137,6 +137,7 @@ _BY_CODE: Final = {
     DisconnectEvent: ({code: _taken_apart(words) for code, words in DISCONNECT.items()}, _UNKNOWN),
     AuthorizeEvent: ({}, _taken_apart(AUTHORIZE)),
 }
+_NO_CODES: Final[tuple[dict[str, _Sentences], _Sentences]] = ({}, _UNKNOWN)
 _KINDS: Final[dict[str, type[Connection]]] = {"connect": ConnectEvent, "authorize": AuthorizeEvent}
 """What the events behind a flood would have been, by their action."""
 
@@ -144,7 +145,7 @@ _KINDS: Final[dict[str, type[Connection]]] = {"connect": ConnectEvent, "authoriz
 def _sentences(event: Connection) -> _Sentences:
     flood = event.doorlog.flood
     kind = _KINDS[flood.action] if flood else type(event)
-    by_code, otherwise = _BY_CODE.get(kind, ({}, _UNKNOWN))
+    by_code, otherwise = _BY_CODE.get(kind, _NO_CODES)
     return by_code.get(event.event.code or "", otherwise)
 
 

@@ -6,10 +6,12 @@ same function.
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
+from doorlog.events.changes import changed
 from doorlog.events.codes import Action, Code
-from doorlog.events.parts import DeviceEvidencePart, DevicePart
+from doorlog.events.parts import UNKNOWN_DEVICE, DeviceEvidencePart, DevicePart
 from doorlog.events.records import Connection, Event
 
 IdSource = Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"]
@@ -19,7 +21,6 @@ IdSource = Literal["client_id", "user_name", "certificate_common_name", "certifi
 _ISSUER_VERIFIED = frozenset({Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID})
 _ISSUER_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
 _CERTIFICATE_REFUSED = _ISSUER_VERIFIED | _ISSUER_REFUSED | {Code.CLIENT_CERTIFICATE_REVOKED}
-_UNKNOWN = DeviceEvidencePart(confidence="unknown")
 
 
 def identify(event: Event, id_source: IdSource = "client_id", reason: str | None = None) -> Event:
@@ -33,18 +34,27 @@ def identify(event: Event, id_source: IdSource = "client_id", reason: str | None
     Returns:
         The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
     """
-    said = {} if reason is None else {"event": event.event.model_copy(update={"reason": reason})}
-    if not isinstance(event, Connection):
-        return event.model_copy(update=said) if said else event
+    changes: dict[str, Any] = {} if reason is None else {"event": changed(event.event, reason=reason)}
+    if isinstance(event, Connection):
+        changes |= _device(event, id_source)
+    return changed(event, **changes) if changes else event
+
+
+def _device(event: Connection, id_source: IdSource) -> dict[str, Any]:
+    """Return what changes when the device is named, or when it has to be said that it is not known."""
     found = _named_by_setting(event, id_source) or _named_by_certificate(event)
-    device_id, evidence = found or (None, _UNKNOWN)
-    return event.model_copy(
-        update={
-            **said,
-            "device": DevicePart(id=device_id) if device_id else None,
-            "doorlog": event.doorlog.model_copy(update={"device": evidence}),
-        }
-    )
+    if found is None:
+        if event.device is None and event.doorlog.device is UNKNOWN_DEVICE:
+            return {}
+        return {"device": None, "doorlog": changed(event.doorlog, device=UNKNOWN_DEVICE)}
+    device_id, evidence = found
+    return {"device": DevicePart(id=device_id), "doorlog": changed(event.doorlog, device=evidence)}
+
+
+@cache
+def _evidence(method: str, confidence: Literal["certain", "likely"], sentence: str) -> DeviceEvidencePart:
+    """Say why: there are a dozen ways, and none depends on what a peer wrote."""
+    return DeviceEvidencePart(method=method, confidence=confidence, evidence=(sentence,))
 
 
 def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, DeviceEvidencePart] | None:
@@ -57,13 +67,9 @@ def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, Devi
         return None
     what = "client id" if id_source == "client_id" else "user name"
     if event.event.action is not Action.CONNECT or event.event.code == Code.ADMITTED:
-        return name, DeviceEvidencePart(
-            method=id_source, confidence="certain", evidence=(f"admitted with this {what}",)
-        )
+        return name, _evidence(id_source, "certain", f"admitted with this {what}")
     # Anybody can write any client id into a CONNECT that is refused.
-    return name, DeviceEvidencePart(
-        method=id_source, confidence="likely", evidence=(f"CONNECT named this {what}, but was refused",)
-    )
+    return name, _evidence(id_source, "likely", f"CONNECT named this {what}, but was refused")
 
 
 def _named_by_certificate(
@@ -75,12 +81,8 @@ def _named_by_certificate(
     if tls is None or not names:
         return None
     verified = tls.established or event.event.code in _ISSUER_VERIFIED
-    evidence = DeviceEvidencePart(
-        method="certificate",
-        confidence="certain" if verified else "likely",
-        evidence=(_what_was_shown(event.event.code, verified=verified),),
-    )
-    return names[0], evidence
+    what = _what_was_shown(event.event.code, verified=verified)
+    return names[0], _evidence("certificate", "certain" if verified else "likely", what)
 
 
 def _what_was_shown(code: str | None, *, verified: bool) -> str:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NOTHING_BEFORE: Final = b"0" * 64
 """What the first record of all says of the line before it."""
 
+_PIECE: Final = 2047
+"""Bytes that are hashed at a time. For more, hashlib lets go of the interpreter, and beside a busy event loop the log's
+thread would wait to get it back for each line."""
+
 _CHAIN: Final = b',"previous_sha256":"'
 _SIGNATURE: Final = b',"signature":"'
 _END: Final = b'"}}'
@@ -30,7 +34,11 @@ _SIGNED_LENGTH: Final = len(_SIGNATURE) + 88 + len(_END)
 
 def line_hash(line: bytes) -> bytes:
     r"""Return the SHA-256 of a line as 64 lower-case hexadecimal digits; a ``\n`` at its end does not count."""
-    return sha256(line.removesuffix(b"\n")).hexdigest().encode()
+    end = len(line) - line.endswith(b"\n")
+    digest = sha256(line[: min(end, _PIECE)])
+    for start in range(_PIECE, end, _PIECE):
+        digest.update(line[start : min(end, start + _PIECE)])
+    return digest.hexdigest().encode()
 
 
 def chained(line: bytes, previous: bytes) -> bytes:
@@ -45,7 +53,7 @@ def chained(line: bytes, previous: bytes) -> bytes:
     """
     if not line.endswith(b"}}\n") or line.endswith(b"{}}\n"):
         raise ValueError("doorlog is not the last object of the record, or says nothing")
-    return line[:-3] + _CHAIN + previous + _END + b"\n"
+    return b"".join((line[:-3], _CHAIN, previous, _END, b"\n"))
 
 
 def signed(line: bytes, key: Ed25519PrivateKey) -> bytes:

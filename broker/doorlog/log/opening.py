@@ -35,6 +35,7 @@ def open_log(
     console: TextIO | None = None,
     processors: Sequence[Processor] = (),
     refine: Callable[[Event], Event] | None = None,
+    reason_of: Callable[[Event], str] | None = None,
 ) -> Log:
     """Open the file and the sinks, and return a log that has started.
 
@@ -44,6 +45,7 @@ def open_log(
         message_of: says an event in one sentence, for ``message``.
         console: where readable lines go (``sys.stderr`` or ``sys.stdout``), if anywhere.
         processors: structlog processors that see the finished record, before it is rendered.
+        reason_of: says why it happened, for ``event.reason``, where the event does not.
         refine: says more about an event than its room knew, on the writer thread.
 
     Raises:
@@ -68,7 +70,7 @@ def open_log(
         if console is not None:
             add(Detached(ConsoleSink(console), faults))
         log = Log(
-            record_processors(message_of, processors, refine),
+            record_processors(message_of, processors, refine, reason_of),
             sinks,
             service=service,
             faults=faults,
