@@ -7,7 +7,7 @@ Read in the order in which an event passes through:
     processors    the small callables: sentence, record, rendering
     sink          what a sink is
     file_sink, stdout_sink, console    where lines go
-    detached      a thread of its own for a sink that may block
+    courier       a thread of its own for a sink that may block or fail; what waits for it, and is brought again
     descriptor    whole lines to a file descriptor
     faults        what went wrong, counted, and said once
     schema        what a record looks like, as JSON Schema

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from doorlog.events.parts import InstancePart, ServicePart
 from doorlog.log.console import ConsoleSink
-from doorlog.log.detached import Detached
+from doorlog.log.courier import Courier
 from doorlog.log.faults import Faults
 from doorlog.log.file_sink import FileSink
 from doorlog.log.processors import record_processors
@@ -66,9 +66,9 @@ def open_log(  # noqa: PLR0913 - each is a fact of its own
         if path is not None:
             add(FileSink(path))
         if stdout:
-            add(Detached(StdoutSink(), faults))
+            add(Courier(StdoutSink(), faults))
         if console is not None:
-            add(Detached(ConsoleSink(console), faults))
+            add(Courier(ConsoleSink(console), faults))
         log = Log(record_processors(message_of, processors, refine), sinks, service=service, faults=faults)
         log.start()
         undo.pop_all()
