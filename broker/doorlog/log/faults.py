@@ -72,8 +72,8 @@ class Faults:
     """Counts faults; safe to use from any thread.
 
     Args:
-        say: is given the first fault and the first loss of each place, again after it has worked in between, that it
-            works again, and the sums at the end.
+        say: is given the first fault and the first loss of each place (a queue can be full before a timeout says why),
+            that it works again, what is wrong the next time, and the sums at the end.
         clock: the monotonic clock, in seconds.
     """
 
@@ -85,7 +85,7 @@ class Faults:
         self._outages: dict[str, _Outage] = {}
 
     def add(self, where: str, error: BaseException, *, lost: int) -> None:
-        """Count one fault of a place and the records that it cost; say the first one, and the first that cost any."""
+        """Count one fault of a place and the records that it cost; say the first without a loss, and the first with."""
         with self._lock:
             known = self._faults.get(where)
             first = known.first if known else describe(error)
@@ -102,7 +102,7 @@ class Faults:
         """
         with self._lock:
             outage = self._outages.get(where)
-            if outage is None or not outage.fault_said:
+            if outage is None or not (outage.fault_said or outage.loss_said):
                 return
             self._outages[where] = _Outage(quiet_until=self._clock() + QUIET_SECONDS)
         cost = f"; {outage.lost} records did not get there" if outage.lost else ""
@@ -113,8 +113,10 @@ class Faults:
         outage.lost += lost
         if self._clock() < outage.quiet_until or (outage.loss_said if lost else outage.fault_said):
             return False
-        outage.fault_said = True
-        outage.loss_said |= lost > 0
+        if lost:
+            outage.loss_said = True
+        else:
+            outage.fault_said = True
         return True
 
     def all(self) -> tuple[Fault, ...]:
