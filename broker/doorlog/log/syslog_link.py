@@ -138,10 +138,10 @@ def in_words(error: OSError, timeout: float) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is refused: {error.verify_message.rstrip('.')} (cafile says whom to trust)"
-        case ssl.SSLError() if error.reason:
-            return f"TLS failed: {error.reason.lower().replace('_', ' ')}"
         case ssl.SSLEOFError():
             return "TLS failed: the receiver closed the connection"
+        case ssl.SSLError(reason=str() as reason):
+            return f"TLS failed: {reason.lower().replace('_', ' ')}"
         case socket.gaierror():
             return f"its name leads nowhere: {error.strerror}"
         case TimeoutError():
