@@ -281,8 +281,8 @@ def test_a_tls_receiver_that_stops_reading_in_the_middle_is_noticed(pki: Pki) ->
     context.load_cert_chain(pki.server().certfile, pki.server().keyfile)
     said = Said()
     with listening() as (listener, port):
-        options = {"server": f"tls://localhost:{port}", "cafile": pki.cafile, "timeout": 0.3}
-        with courier_to(said=said, grace_seconds=0.1, **options) as courier:
+        server = f"tls://localhost:{port}"
+        with courier_to(server, said, grace_seconds=0.1, cafile=pki.cafile, timeout=0.3) as courier:
             courier.write(lines_of(failed_connect()) * 1000)
             accepted, _ = listener.accept()
             with context.wrap_socket(accepted, server_side=True):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event as Signal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,9 +35,8 @@ def numbered(count: int) -> list[bytes]:
 
 
 @contextmanager
-def carrying(sink: Sink, faults: Faults | None = None, **options: object) -> Iterator[Courier]:
-    given: dict[str, object] = {"backoff": AT_ONCE, **options}
-    courier = Courier(sink, faults or quiet(), **given)  # type: ignore[arg-type] - each test names them right
+def carrying(sink: Sink, faults: Faults | None = None, **options: Any) -> Iterator[Courier]:
+    courier = Courier(sink, faults or quiet(), **{"backoff": AT_ONCE, **options})
     yield courier
     courier.close()
 

@@ -49,8 +49,10 @@ class Message:
 def parse(message: bytes) -> Message:
     header = HEADER.match(message)
     assert header, message[:200]
-    pri, *names = (field.decode() for field in header.groups())
-    rest, data = message[header.end() :], {}
+    names = {name: field.decode() for name, field in header.groupdict().items()}
+    pri = int(names.pop("pri"))
+    rest = message[header.end() :]
+    data: dict[str, dict[str, str]] = {}
     if rest.startswith(b"- "):
         rest = rest[1:]
     while found := ELEMENT.match(rest):
@@ -59,7 +61,7 @@ def parse(message: bytes) -> Message:
         data[name] = {key.decode(): unquoted(value) for key, value in PARAM.findall(found[2])}
         rest = rest[found.end() :]
     assert rest.startswith(b" "), rest[:100]
-    return Message(int(pri), *names, data=data, text=rest[1:])
+    return Message(pri=pri, data=data, text=rest[1:], **names)
 
 
 def unquoted(value: bytes) -> str:

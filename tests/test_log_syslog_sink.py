@@ -114,6 +114,5 @@ def test_without_cafile_the_operating_system_says_whom_to_trust() -> None:
 def test_with_files_they_are_used(pki: Pki) -> None:
     good = pki.client()
     context = tls_context(tls(cafile=pki.cafile, certfile=good.certfile, keyfile=good.keyfile))
-    assert [dict(part[0] for part in ca["subject"])["commonName"] for ca in context.get_ca_certs()] == [
-        "Example Root CA"
-    ]
+    (root,) = context.get_ca_certs()
+    assert "Example Root CA" in str(root["subject"])
