@@ -265,15 +265,15 @@ def test_a_receiver_that_never_reads_delays_nobody(transport: str, tmp_path: Pat
         sinks = (stalled, FileSink(tmp_path / "log"))
         log = Log(record_processors(lambda _: "it happened"), sinks, service=SERVICE, faults=said.faults)
         with log:
-            for _ in range(3000):
+            for _ in range(6000):
                 log.record(failed_connect())
-        assert sequences(read_records(tmp_path / "log")) == list(range(1, 3001))
+        assert sequences(read_records(tmp_path / "log")) == list(range(1, 6001))
     sentences = [said.next() for _ in range(said.sentences.qsize())]
     assert any("no sign of life for 0.2 s" in sentence for sentence in sentences)
     assert any("what waits for it fills its 2000000 bytes" in sentence for sentence in sentences)
     status = stalled.status()
-    assert status.sent + status.dropped == 3000
-    assert (status.waiting, status.dropped > 1000) == (0, True)
+    assert status.sent + status.dropped == 6000
+    assert (status.waiting, status.dropped > 0) == (0, True)
 
 
 def test_a_tls_receiver_that_stops_reading_in_the_middle_is_noticed(pki: Pki) -> None:

@@ -8,6 +8,7 @@ Read in the order in which an event passes through:
     sink          what a sink is
     file_sink, stdout_sink, console    where lines go
     courier       a thread of its own for a sink that may block or fail; what waits for it, and is brought again
+    syslog_sink, syslog_message, syslog_excerpt, syslog_link, syslog_stream    to a syslog receiver
     descriptor    whole lines to a file descriptor
     faults        what went wrong, counted, and said once
     schema        what a record looks like, as JSON Schema

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
 import socket
 import ssl
+import struct
+import termios
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -25,6 +29,9 @@ _FAREWELL_SECONDS: Final = 1.0
 """How long a receiver has to read the rest when we close."""
 _DEAD_PEER_SECONDS: Final = 60
 """After so long without a sign of life, a connection is given up by the kernel."""
+
+
+_TORN: Final = "the receiver closed the connection in the middle of records"
 
 
 class StreamLink:
@@ -55,7 +62,7 @@ class StreamLink:
             payload = self._again + data
             self._write(stream, payload)
             if _has_ended(stream):
-                raise ConnectionResetError("the receiver closed the connection in the middle of records")
+                raise ConnectionResetError(_TORN)
         except OSError as error:
             self._again += self._last
             self._drop()
@@ -76,7 +83,7 @@ class StreamLink:
             OSError: It was broken, or there can be no new one.
         """
         if self._socket is not None and _has_ended(self._socket):
-            self._drop()  # in good order: what it had received it has read, else there would be a reset
+            self._drop()  # in good order: it had read all
         if self._socket is None:
             self._socket = self._connect()
         return self._socket
@@ -120,19 +127,39 @@ def _watch(stream: socket.socket) -> None:
 
 
 def _has_ended(stream: socket.socket) -> bool:
-    """Whether the receiver has closed the connection; what it says otherwise is read and forgotten.
+    """Whether the receiver has closed the connection in good order; what it says otherwise is read and forgotten.
 
     Raises:
-        OSError: The connection is broken, or a TLS alert has come.
+        OSError: The connection is broken, a TLS alert has come, or the receiver closed before it had all.
     """
+    # Looked at before reading: at the receiver's end, a read hides the reset that it sent for what came too late, and
+    # OpenSSL may write an alert.
+    is_short = _unacknowledged(stream) > 0
+    reset = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    ended = _reads_to_the_end(stream)  # an alert says more than the reset behind it: it is raised first
+    if reset:
+        raise OSError(reset, os.strerror(reset))
+    if ended and is_short:
+        raise ConnectionResetError(_TORN)
+    return ended
+
+
+def _reads_to_the_end(stream: socket.socket) -> bool:
     stream.settimeout(0)
-    try:
+    with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
         for _ in range(16):
             if not stream.recv(4096):
                 return True
-    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        pass
     return False
+
+
+def _unacknowledged(stream: socket.socket) -> int:
+    """Return how many bytes the receiver's kernel has not acknowledged (tcp(7), SIOCOUTQ); 0 where nobody can tell."""
+    try:
+        (size,) = struct.unpack("i", fcntl.ioctl(stream, termios.TIOCOUTQ, bytes(4)))
+    except OSError:  # not Linux
+        return 0
+    return int(size)
 
 
 def _await_verdict(stream: ssl.SSLSocket) -> None:
