@@ -17,21 +17,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from doorlog.log.file_sink import FileSink
-
 from bench import machine
 from bench.log_events import maker, many, real_failures
 from bench.log_loop import delays
 from bench.log_rivals import RIVALS
 from bench.meters import resident_bytes
 from bench.results import number, table
-from doorlog.events.parts import InstancePart, ServicePart
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify
-from doorlog.log import Log
-from doorlog.log.processors import record_processors
 
-MODES: tuple[str, ...] = ("best_effort",)
+MODES: tuple[str, ...] = ("best_effort", "durable", "strict")
 """Those of ``log.mode`` that there are."""
 _PER_SECOND, _MOST_MS = 60_000, 1.0
 _LOOP_RATE = 5  # records each millisecond
@@ -51,11 +46,16 @@ def open_bench_log(mode: str, folder: Path) -> Any:
     """
     if mode not in MODES:
         raise ValueError(f"no such mode: {mode}")
-    path = folder / f"{mode}.jsonl"
-    service = ServicePart(name="doorlog", version="0", instance=InstancePart(id="bench"))
-    log = Log(record_processors(message_of, (), identify, reason_of), [FileSink(path)], service=service)
-    log.start()
-    return log
+    settings = LogSettings.model_validate(
+        {
+            "mode": mode,
+            "file": {"path": folder / f"{mode}.jsonl", "rotate_bytes": 64_000_000, "keep_bytes": 256_000_000},
+            "flood": {"enabled": False},  # each event is to be written
+            "queue_records": 200_000,
+        }
+    )
+    service = service_part("doorlog", "0", "bench")
+    return open_log(settings, service=service, message_of=message_of, refine=identify, reason_of=reason_of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import struct
 import termios
 from collections.abc import Iterator
@@ -47,7 +48,17 @@ def test_a_reader_that_has_gone_costs_all_lines_and_raises_each_time() -> None:
     for _ in range(2):
         with pytest.raises(SinkError, match=r"^Broken pipe$") as caught:
             writer.write([b"one\n", b"two\n"])
-        assert caught.value.lost == 2
+        assert (caught.value.lost, caught.value.retry) == (2, False)
+    writer.close()
+
+
+def test_a_terminal_that_was_hung_up_has_gone_for_good() -> None:
+    controller, terminal = pty.openpty()
+    writer = DescriptorWriter(terminal)
+    os.close(controller)
+    with pytest.raises(SinkError, match=r"^Input/output error$") as caught:
+        writer.write([b"one\n"])
+    assert (caught.value.lost, caught.value.retry) == (1, False)
     writer.close()
 
 
@@ -55,7 +66,7 @@ def test_a_full_disk_costs_all_lines() -> None:
     writer = DescriptorWriter(os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(SinkError, match=r"^No space left on device$") as caught:
         writer.write([b"one\n", b"two\n"])
-    assert caught.value.lost == 2
+    assert (caught.value.lost, caught.value.retry) == (2, True)
     writer.close()
 
 

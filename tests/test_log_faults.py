@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from threading import Thread
 
 import pytest
@@ -33,6 +35,51 @@ def test_a_flood_of_faults_is_said_once_and_counted() -> None:
     ]
 
 
+def test_the_first_loss_is_said_beside_the_first_fault() -> None:
+    said: list[str] = []
+    faults = Faults(said.append)
+    for lost in (0, 0, 5, 7):
+        faults.add("syslog", SinkError(f"costs {lost}"), lost=lost)
+    assert said == [
+        "syslog: costs 0 (said once; further faults here are only counted)",
+        "syslog: costs 5 (said once; further faults here are only counted)",
+    ]
+
+
+def test_the_end_of_an_outage_is_said_with_what_it_cost() -> None:
+    said: list[str] = []
+    faults = Faults(said.append)
+    faults.recovered("syslog")
+    faults.add("syslog", SinkError("unreachable"), lost=0)
+    faults.recovered("syslog")
+    faults.recovered("syslog")
+    faults.add("nats", SinkError("unreachable"), lost=3)
+    faults.recovered("nats")
+    del said[2]
+    assert said == [
+        "syslog: unreachable (said once; further faults here are only counted)",
+        "syslog: works again",
+        "nats: works again; 3 records did not get there",
+    ]
+
+
+def test_a_place_that_comes_and_goes_is_said_once_a_minute() -> None:
+    said: list[str] = []
+    now = [1000.0]
+    faults = Faults(said.append, lambda: now[0])
+    for second in range(120):
+        now[0] = 1000.0 + second
+        faults.add("syslog", SinkError(f"unreachable at {second}"), lost=0)
+        faults.recovered("syslog")
+    assert [sentence.partition(" (")[0] for sentence in said] == [
+        "syslog: unreachable at 0",
+        "syslog: works again",
+        "syslog: unreachable at 60",
+        "syslog: works again",
+    ]
+    assert [(fault.count, fault.first) for fault in faults.all()] == [(120, "unreachable at 0")]
+
+
 def test_the_sums_are_said_of_places_that_lost_records() -> None:
     said: list[str] = []
     faults = Faults(said.append)
@@ -61,6 +108,20 @@ def test_faults_of_two_threads_are_all_counted() -> None:
 def test_a_standard_error_that_is_gone_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     say_on_stderr("nobody hears this")
+
+
+def test_a_standard_error_that_nobody_reads_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "w") as stalled:
+        monkeypatch.setattr(sys, "stderr", stalled)
+        say_on_stderr("there is room")
+        os.set_blocking(write_fd, False)
+        with suppress(BlockingIOError):
+            while os.write(write_fd, b"x" * 65536):
+                pass
+        os.set_blocking(write_fd, True)
+        say_on_stderr("there is none")
+        assert reader.read(37) == b"doorlog: log: there is room\n" + b"x" * 9
 
 
 def test_what_is_said_says_who_speaks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,7 @@ def test_file_standard_output_and_console_at_once(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from doorlog.log import open_log
-from doorlog.settings.models import LogSettings
+from doorlog.settings.log_models import LogSettings
 sys.path.insert(0, sys.argv[2])
 from support.events import SERVICE, one_of_each
 log = open_log(LogSettings(file={"path": sys.argv[1]}, stdout=True), service=SERVICE,

@@ -18,7 +18,7 @@ import pytest
 from doorlog.events.audit_parts import AuditPart
 from doorlog.events.parts import MqttPart, SourcePart
 from doorlog.events.records import Event
-from doorlog.log.detached import Detached
+from doorlog.log.courier import Courier
 from doorlog.log.faults import Fault, Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.processors import record_processors
@@ -70,7 +70,7 @@ def test_a_reader_of_standard_output_that_has_gone_does_not_harm_the_file(tmp_pa
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
     faults = Faults(lambda _: None)
-    stdout = Detached(StdoutSink(write_fd), faults)
+    stdout = Courier(StdoutSink(write_fd), faults)
     with log_to(stdout, file=tmp_path / "log", faults=faults) as log:
         for event in one_of_each():
             log.record(event)
@@ -83,7 +83,7 @@ def test_a_reader_of_standard_output_that_has_gone_does_not_harm_the_file(tmp_pa
 def test_a_pipe_that_nobody_reads_does_not_hold_up_the_file(tmp_path: Path) -> None:
     read_fd, write_fd = os.pipe()
     faults = Faults(lambda _: None)
-    stdout = Detached(StdoutSink(write_fd), faults, held_bytes=200_000, grace_seconds=0.05)
+    stdout = Courier(StdoutSink(write_fd), faults, queue_bytes=200_000, grace_seconds=0.05)
     with log_to(stdout, file=tmp_path / "log", faults=faults) as log:
         for _ in range(300):
             log.record(failed_connect())

@@ -1,7 +1,8 @@
-"""Sinks of a third party, for tests: one that keeps its lines, one that fails, one that stalls."""
+"""Sinks of a third party, for tests: one that keeps its lines, one that fails, always or at first, one that stalls."""
 
 from __future__ import annotations
 
+from queue import SimpleQueue
 from threading import Event as Signal
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,30 @@ class Failing(Kept):
     def close(self) -> None:
         super().close()
         raise self._error
+
+
+class Ailing(Kept):
+    """Raises one error of those it was made with at each write, and works when none is left.
+
+    `heard` is given the lines of every write, failed ones too. A `SinkError` with `lost` keeps the lines before.
+    """
+
+    name = "ailing"
+
+    def __init__(self, *errors: BaseException) -> None:
+        super().__init__()
+        self.heard: SimpleQueue[list[bytes]] = SimpleQueue()
+        self._errors = list(errors)
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        self.heard.put(list(lines))
+        if not self._errors:
+            super().write(lines)
+            return
+        error = self._errors.pop(0)
+        lost = getattr(error, "lost", None)
+        super().write(lines[: len(lines) - (len(lines) if lost is None else lost)])
+        raise error
 
 
 class Stalled(Kept):

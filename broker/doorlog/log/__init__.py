@@ -17,7 +17,8 @@ Read in the order in which an event passes through:
     sink          what a sink is
     stdout_sink, console    where lines go beside the file
     mqtt_sink     the same as messages of our own broker
-    detached      a thread of its own for a sink that may block
+    courier       a thread of its own for a sink that may block or fail; what waits for it, and is brought again
+    syslog_sink, syslog_message, syslog_excerpt, syslog_link, syslog_stream    to a syslog receiver
     descriptor    whole lines to a file descriptor
     faults        what went wrong, counted, and said once
     status        how the log does, in numbers

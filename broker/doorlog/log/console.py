@@ -88,7 +88,7 @@ class Readable:
 
 
 class ConsoleSink:
-    """Writes readable lines to a terminal, or to whatever stands in its place. Wrap it in ``Detached``.
+    """Writes readable lines to a terminal, or to whatever stands in its place. Wrap it in a ``Courier``.
 
     Args:
         stream: standard error or standard output; only its descriptor is written to, past its buffer.

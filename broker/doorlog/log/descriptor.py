@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
 from typing import TYPE_CHECKING
 
 from doorlog.errors import SinkError
@@ -31,7 +33,8 @@ class DescriptorWriter:
         """Write whole lines in order; blocks until the descriptor took them.
 
         Raises:
-            SinkError: the descriptor failed; ``lost`` counts the lines of which nothing was written.
+            SinkError: the descriptor failed; ``lost`` counts the lines of which nothing was written, ``retry`` is
+                false where whoever read them has gone.
         """
         data = memoryview(self._unfinished + b"".join(lines))
         done = 0
@@ -74,4 +77,11 @@ class DescriptorWriter:
             index += 1
         is_cut = done > 0 or index == 0
         self._unfinished = pieces[index][done:] if is_cut else b""
-        return SinkError(str(error.strerror), lost=len(lines) - index + (not is_cut))
+        lost = len(lines) - index + (not is_cut)
+        return SinkError(str(error.strerror), lost=lost, retry=not self._is_gone(error))
+
+    def _is_gone(self, error: OSError) -> bool:
+        """Whether nobody is left to read: a pipe without its reader, or a terminal that was hung up (EIO)."""
+        if error.errno == errno.EIO:
+            return stat.S_ISCHR(os.fstat(self._fd).st_mode)
+        return error.errno in (errno.EPIPE, errno.EBADF)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from doorlog.events.parts import InstancePart, ServicePart
 from doorlog.log.console import ConsoleSink
-from doorlog.log.detached import Detached
+from doorlog.log.courier import Courier
 from doorlog.log.faults import Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.privacy import Concealment
@@ -66,9 +66,9 @@ def open_log(
             file = LogFile(settings.file, syncs=settings.mode != "best_effort", faults=faults)
             undo.callback(file.close)
         if settings.stdout:
-            add(Detached(StdoutSink(), faults))
+            add(Courier(StdoutSink(), faults))
         if console is not None:
-            add(Detached(ConsoleSink(console), faults))
+            add(Courier(ConsoleSink(console), faults))
         log = Log(
             record_processors(message_of, processors, refine, reason_of),
             sinks,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from doorlog.events import parts
-from doorlog.events.parts import AlertPart, DeviceEvidencePart, Part, TlsClientPart, TlsServerPart, X509Part
+from doorlog.events.base import Part
+from doorlog.events.parts import AlertPart, DeviceEvidencePart, TlsClientPart, TlsServerPart, X509Part
 from doorlog.events.records import EcsPart
 from doorlog.text import safe_text
 

@@ -39,7 +39,8 @@ class Sink(Protocol):
         Raises:
             Exception: any; the log counts it, says it once, and carries on with the other sinks. A courier brings
                 the same lines again later. A ``SinkError`` tells how many of the lines, from the end, were not
-                taken; with any other error none of them was.
+                taken, and with ``retry=False`` that they are not to be brought again; with any other error none of
+                them was taken.
         """
 
     def close(self) -> None:

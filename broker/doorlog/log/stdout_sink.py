@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StdoutSink:
-    """Writes to a copy of file descriptor 1. A reader that stalls blocks ``write``: wrap it in ``Detached``.
+    """Writes to a copy of file descriptor 1. A reader that stalls blocks ``write``: wrap it in a ``Courier``.
 
     A reader that has gone makes every ``write`` raise; nothing else happens, since Python ignores SIGPIPE.
 
