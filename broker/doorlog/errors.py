@@ -53,11 +53,13 @@ class SinkError(DoorlogError):
 
     Attributes:
         lost: how many records the failed write did not take; None when all of them.
+        retry: false when bringing these records again is of no use: their reader has gone for good, or refuses them.
     """
 
-    def __init__(self, sentence: str, *, lost: int | None = None) -> None:
+    def __init__(self, sentence: str, *, lost: int | None = None, retry: bool = True) -> None:
         super().__init__(sentence)
         self.lost = lost
+        self.retry = retry
 
 
 class AddressError(DoorlogError):
