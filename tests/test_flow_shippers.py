@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from doorlog.events.codes import Action, Code, Outcome
@@ -19,7 +20,7 @@ from support.events import WHEN, admitted_connect, failed_connect, one_of_each, 
 from support.pki import Pki
 from support.processes import run, serving
 from support.shipped_lines import FORGED, VICTIM, Lines, failure, from_stranger
-from support.shippers import SHIPPERS, GrowingLog, LogServer, adapted, log_server, program
+from support.shippers import SHIPPERS, GrowingLog, LogServer, Program, adapted, log_server, program
 
 FILTER = SHIPPERS / "fail2ban" / "filter.d" / "doorlog.conf"
 
@@ -59,66 +60,70 @@ async def grow_and_rotate(log: GrowingLog, server: LogServer) -> None:
 # rsyslog and syslog-ng
 
 
-async def test_rsyslog_sends_every_line_across_renames(log: GrowingLog, pki: Pki, tmp_path: Path) -> None:
-    rsyslogd = program("rsyslogd")
-    log.write(Lines().next(30))
-    async with log_server(pki.server()) as server:
-        shipped = adapted(
-            "rsyslog.conf",
-            {
-                "/var/log/doorlog": tmp_path / "log",
-                "/etc/ssl/certs/ca-certificates.crt": pki.cafile,
-                'target="logs.example.com" port="6514"': f'target="127.0.0.1" port="{server.port}"',
-                '"logs.example.com"': '"localhost"',
-            },
-        )
-        config = tmp_path / "rsyslog.conf"
-        says = 'if ($inputname == "rsyslogd") then { action(type="omfile" file="/dev/stdout") stop }'
-        top = f'global(maxMessageSize="256k" workDirectory="{tmp_path}" processInternalMessages="on")'
-        config.write_text(f"{top}\n{shipped}\n{says}\n")
-        checked = await run([rsyslogd.path, "-N1", "-f", config])
-        assert (checked.exit_code, "error" in checked.output) == (0, False), checked.output
-        argv: list[str | Path] = [rsyslogd.path, "-n", "-f", config, "-i", tmp_path / "pid"]
-        async with serving(argv, ready=r"rsyslogd.* start", grace=5):
-            await grow_and_rotate(log, server)
+def rsyslog(server: LogServer, pki: Pki, folder: Path) -> tuple[Program, list[str | Path], str]:
+    """Return rsyslogd, its arguments and how it says that it is ready, with our file behind what it needs to say it."""
+    shipped = adapted(
+        "rsyslog.conf",
+        {
+            "/var/log/doorlog": folder / "log",
+            "/etc/ssl/certs/ca-certificates.crt": pki.cafile,
+            'target="logs.example.com" port="6514"': f'target="127.0.0.1" port="{server.port}"',
+            '"logs.example.com"': '"localhost"',
+        },
+    )
+    top = f'global(maxMessageSize="256k" workDirectory="{folder}" processInternalMessages="on")'
+    says = 'if ($inputname == "rsyslogd") then { action(type="omfile" file="/dev/stdout") stop }'
+    config = folder / "rsyslog.conf"
+    config.write_text(f"{top}\n{shipped}\n{says}\n")
+    return program("rsyslogd"), ["-n", "-f", config, "-i", folder / "pid"], r"rsyslogd.* start"
 
 
-async def test_syslog_ng_sends_every_line_across_renames(log: GrowingLog, pki: Pki, tmp_path: Path) -> None:
-    syslog_ng = program("syslog-ng")
-    log.write(Lines().next(30))
+def syslog_ng(server: LogServer, pki: Pki, folder: Path) -> tuple[Program, list[str | Path], str]:
+    """Return syslog-ng, its arguments and how it says that it is ready."""
+    shipped = adapted(
+        "syslog-ng.conf",
+        {
+            "/var/log/doorlog": folder / "log",
+            'ca-dir("/etc/ssl/certs")': f'ca-file("{pki.cafile}")',
+            "logs.example.com": "localhost",
+            "port(6514)": f"port({server.port}) ip-protocol(4)",
+        },
+    )
+    config = folder / "syslog-ng.conf"
+    config.write_text(f"@version: current\n{shipped}")
+    files: list[str | Path] = ["-R", folder / "persist", "-c", folder / "control", "--pidfile", folder / "pid"]
+    return program("syslog-ng"), ["-F", "-e", "-v", "--no-caps", "-f", config, *files], "syslog-ng starting up"
+
+
+@pytest.mark.parametrize("shipper", [rsyslog, syslog_ng])
+async def test_every_line_arrives_across_renames_and_a_restart(
+    shipper: Callable[[LogServer, Pki, Path], tuple[Program, list[str | Path], str]],
+    log: GrowingLog,
+    pki: Pki,
+    tmp_path: Path,
+) -> None:
+    lines = Lines()
+    log.write(lines.next(30))
     async with log_server(pki.server()) as server:
-        shipped = adapted(
-            "syslog-ng.conf",
-            {
-                "/var/log/doorlog": tmp_path / "log",
-                'ca-dir("/etc/ssl/certs")': f'ca-file("{pki.cafile}")',
-                "logs.example.com": "localhost",
-                "port(6514)": f"port({server.port}) ip-protocol(4)",
-            },
-        )
-        config = tmp_path / "syslog-ng.conf"
-        config.write_text(f"@version: current\n{shipped}")
-        files: list[str | Path] = [
-            "-R",
-            tmp_path / "persist",
-            "-c",
-            tmp_path / "control",
-            "--pidfile",
-            tmp_path / "pid",
-        ]
-        argv: list[str | Path] = [
-            syslog_ng.path,
-            *syslog_ng.arguments,
-            "-F",
-            "-e",
-            "-v",
-            "--no-caps",
-            "-f",
-            config,
-            *files,
-        ]
-        async with serving(argv, ready="syslog-ng starting up", env=syslog_ng.environment, grace=5):
+        daemon, arguments, ready = shipper(server, pki, tmp_path)
+        argv = [daemon.path, *daemon.arguments, *arguments]
+        async with serving(argv, ready=ready, env=daemon.environment, grace=10):
             await grow_and_rotate(log, server)
+        log.write(lines.next(30))
+        async with serving(argv, ready=ready, env=daemon.environment, grace=10):
+            await server.wait_for(len(log.written))
+            log.write(lines.next(10))
+            await server.wait_for(len(log.written))
+
+    assert server.lines == log.written
+
+
+async def test_rsyslog_finds_nothing_wrong_with_its_file(pki: Pki, tmp_path: Path) -> None:
+    daemon, arguments, _ = rsyslog(LogServer(port=6514), pki, tmp_path)
+
+    checked = await run([daemon.path, "-N1", *arguments[1:]])
+
+    assert (checked.exit_code, "error" in checked.output) == (0, False), checked.output
 
 
 # logrotate
@@ -225,6 +230,18 @@ async def test_a_stranger_can_not_have_somebody_else_banned(tmp_path: Path, text
     not_counted = [from_stranger(text, code=Code.ADMITTED), from_stranger(text, outcome=Outcome.SUCCESS)]
 
     assert await banned_for(tmp_path, *forged, *not_counted) == ["10.0.0.9"] * 2
+
+
+@pytest.mark.parametrize("text", FORGED)
+async def test_it_is_all_the_same_where_the_objects_behind_the_event_stand(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "doorlog.jsonl"
+    record = orjson.loads(Lines().of(from_stranger(text))[0])
+    head = {name: record.pop(name) for name in ("@timestamp", "message", "ecs", "event")}
+    orders = [sorted(record), sorted(record, reverse=True), sorted(record, key=lambda name: name == "doorlog")]
+    lines = [orjson.dumps(head | {name: record[name] for name in order}) + b"\n" for order in orders]
+    path.write_bytes(b"".join(lines))
+
+    assert await banned(path) == ["10.0.0.9"] * 3
 
 
 async def test_a_stranger_is_banned_whatever_they_write_and_however_much(tmp_path: Path) -> None:
