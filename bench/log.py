@@ -25,6 +25,8 @@ from bench.meters import resident_bytes
 from bench.results import number, table
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.resolve import identify
+from doorlog.log import open_log, service_part
+from doorlog.settings.log_models import LogSettings
 
 MODES: tuple[str, ...] = ("best_effort", "durable", "strict")
 """Those of ``log.mode`` that there are."""
