@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
+from threading import Event as Signal
 from typing import Any
 
 import pytest
@@ -292,13 +293,13 @@ def test_the_cursor_is_stored_while_the_broker_runs(log: WrittenLog, monkeypatch
     """At once here, once a second otherwise: a broker that is killed brings little again."""
     monkeypatch.setattr(file_courier, "STORE_SECONDS", 0.0)
     log.append(3)
+    failed = Signal()
     sink = Central(SinkError("cut short", lost=1))
-    courier = courier_of(log, sink, backoff=Backoff(first=60, longest=60, chance=lambda: 1.0))
-    sink.has(2)
-    with courier._changed:
-        assert courier._changed.wait_for(lambda: courier._fault is not None, PATIENCE)
+    courier = courier_of(log, sink, Faults(lambda _: failed.set()), backoff=Backoff(60, 60, lambda: 1.0))
+    assert failed.wait(PATIENCE)
     assert cursor(log) == Position(2, f"{RUN}-2")
     courier.close()
+    assert sink.lines == log.written
 
 
 def test_nothing_is_lost_when_the_broker_is_killed(log: WrittenLog) -> None:
