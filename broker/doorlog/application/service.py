@@ -7,6 +7,7 @@ import gc
 import secrets
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -45,6 +46,11 @@ class ServingAuthority(Authority, Protocol):
 
     async def shut_down(self) -> None:
         """End every session."""
+        ...
+
+    @property
+    def publish(self) -> Callable[[str, bytes], Future[None]] | None:
+        """Publishes a record under a topic, from any thread; None where the broker is not ours."""
         ...
 
 
@@ -172,6 +178,7 @@ class Service:
             console=sys.stderr if console else None,
             refine=self._refine,
             reason_of=reason_of,
+            publish=self._authority.publish,
         )
 
 

@@ -81,6 +81,11 @@ class StockAuthority(PluginAuthority):
         self._ends: dict[DoorConnection, asyncio.Event] = {}
 
     @property
+    def publish(self) -> None:
+        """There is none: a stock amqtt can not keep the log's topic for its readers."""
+        return
+
+    @property
     def restricts_topics(self) -> bool:
         """Whether there are topic plugins to ask."""
         return not self._permissions.unrestricted

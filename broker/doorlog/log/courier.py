@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
-from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final
 
 from doorlog.errors import SinkError
+from doorlog.log.backoff import Backoff
 from doorlog.log.faults import describe
 from doorlog.log.sink import SinkStatus, release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from doorlog.log.faults import Faults
     from doorlog.log.sink import Sink
@@ -25,25 +24,6 @@ GRACE_SECONDS: Final = 2.0
 BATCH_LINES: Final = 256
 BATCH_BYTES: Final = 256 * 1024
 """A batch holds at most so many lines, and no more bytes than this unless a single line does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before lines are brought again: exponential with full jitter.
-
-    So many brokers whose receiver has come back do not all knock at once.
-    """
-
-    first: float = 0.1
-    """Seconds, the most after the first failure."""
-    longest: float = 30.0
-    """Seconds, the most after any number of failures."""
-    chance: Callable[[], float] = random.random
-    """Gives numbers from 0 to 1."""
-
-    def seconds(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row, at least one."""
-        return self.chance() * min(self.longest, self.first * 2.0 ** min(failures - 1, 64))
 
 
 BACKOFF: Final = Backoff()

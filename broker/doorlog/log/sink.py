@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from doorlog.log.faults import Faults
 
+    Publish = Callable[[str, bytes], Future[None]]
+
 
 class Sink(Protocol):
     """Takes rendered records. Called from one thread at a time, never from the event loop."""
@@ -70,7 +72,7 @@ class SinkContext:
     service_name: str
     instance_id: str
     version: str
-    publish: Callable[[str, bytes], Future[None]] | None = None
+    publish: Publish | None = None
 
 
 class RegisteredSink(Sink, Protocol):
