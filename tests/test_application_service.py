@@ -15,7 +15,7 @@ import support.packets as mqtt
 from doorlog.application.service import Service, serve
 from doorlog.door.door import Door
 from doorlog.embedded.authority import EmbeddedAuthority
-from doorlog.errors import AddressError, CertificateError, SettingsError, SinkError
+from doorlog.errors import AddressError, CertificateError, LogFailed, SettingsError, SinkError
 from doorlog.settings.models import Settings
 from support.broker import ANYBODY, FREE, running, tls
 from support.clients.base import Target
@@ -191,7 +191,7 @@ async def test_a_broker_that_is_to_stop_when_its_log_can_not_be_written_does_and
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     log = {"file": {"path": tmp_path / "doorlog.jsonl"}, "console": "never", "on_error": "stop"}
     async with asyncio.timeout(20):
-        with pytest.raises(SinkError, match="stopped, since the log can not be written: Input/output error"):
+        with pytest.raises(LogFailed, match="stopped, since the log can not be written: Input/output error"):
             await serve(configuration(tmp_path, log=log))
     broken = False
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,7 @@ async def opened(
     }
     service = {"instance_id": INSTANCE}
     async with running(folder, {"plain": {"bind": FREE}}, auth=auth, acl=acl, log=log, service=service) as broker:
-        carrying = asyncio.create_task(carry(broker, sink_of(broker)))
         yield broker, broker.target("plain")
-        carrying.cancel()
-        with suppress(asyncio.CancelledError):
-            await carrying
 
 
 def authority_of(broker: Running) -> EmbeddedAuthority:
@@ -77,16 +73,6 @@ def sink_of(broker: Running) -> MqttSink:
     sink = build_sink("log.sinks.own", "mqtt", OPTIONS, context)
     assert isinstance(sink, MqttSink)
     return sink
-
-
-async def carry(broker: Running, sink: MqttSink) -> None:
-    """Bring each line of the log file to the sink, as a courier does."""
-    carried = 0
-    while True:
-        await broker.log.nth(carried + 1, timeout_s=60)
-        lines = whole_lines(broker)[carried:]
-        await asyncio.to_thread(sink.write, lines)
-        carried += len(lines)
 
 
 def whole_lines(broker: Running) -> list[bytes]:

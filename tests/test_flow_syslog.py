@@ -12,15 +12,16 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 import pytest
-from doorlog.log.file_sink import FileSink
 
 from doorlog.log.courier import GRACE_SECONDS, QUEUE_BYTES, Backoff, Courier
 from doorlog.log.faults import Faults
+from doorlog.log.log_file import LogFile
 from doorlog.log.pipeline import Pipeline
 from doorlog.log.processors import record_processors
 from doorlog.log.registry import build_sink
 from doorlog.log.sink import SinkContext
 from doorlog.log.writer import Log
+from doorlog.settings.log_models import FileLogSettings, FloodSettings, LogSettings
 from support.events import SERVICE, failed_connect, one_of_each
 from support.pki import Pki
 from support.records import Record, following, parse_records, read_records, sequences
@@ -29,6 +30,8 @@ from support.syslog_daemons import DAEMONS, TRANSPORTS, Daemon, Receiver, usable
 CONTEXT = SinkContext(name="central", service_name="doorlog", instance_id="broker-1", version="0.1.0")
 QUICK = Backoff(first=0.01, longest=0.05)
 PATIENCE = 10.0
+EACH = LogSettings(flood=FloodSettings(enabled=False))
+"""Every event has its record."""
 
 each_daemon = pytest.mark.parametrize("daemon", DAEMONS, ids=repr)
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -262,8 +265,15 @@ def test_a_receiver_that_never_reads_delays_nobody(transport: str, tmp_path: Pat
             f"{transport}://127.0.0.1:{port}", said, queue_bytes=2_000_000, grace_seconds=0.5, timeout=0.2
         ) as stalled,
     ):
-        sinks = (stalled, FileSink(tmp_path / "log"))
-        log = Log(record_processors(lambda _: "it happened"), sinks, service=SERVICE, faults=said.faults)
+        file = LogFile(FileLogSettings(path=tmp_path / "log"), syncs=False, faults=said.faults)
+        log = Log(
+            record_processors(lambda _: "it happened"),
+            [stalled],
+            service=SERVICE,
+            faults=said.faults,
+            file=file,
+            settings=EACH,
+        )
         with log:
             for _ in range(6000):
                 log.record(failed_connect())

@@ -188,16 +188,10 @@ def test_what_was_taken_of_a_batch_does_not_come_again(log: WrittenLog) -> None:
     assert (courier.status().sent, courier.status().retried) == (5, 2)
 
 
-class Refused(SinkError):
-    """As a sink says that bringing these again is of no use."""
-
-    retry = False
-
-
 def test_what_a_sink_will_never_take_is_dropped_and_counted(log: WrittenLog) -> None:
     faults = quiet()
     log.append(3)
-    sink = Central(Refused("too large", lost=1))
+    sink = Central(SinkError("too large", lost=1, retry=False))
     with carrying(log, sink, faults) as courier:
         sink.has(2)
         courier.write(log.append(1))

@@ -125,7 +125,7 @@ def test_an_old_file_becomes_a_segment(path: Path, opened: Callable[..., LogFile
 def test_a_file_without_bounds_is_never_rotated(path: Path, opened: Callable[..., LogFile]) -> None:
     path.parent.mkdir()
     path.write_bytes(b"".join(LINES))
-    assert not opened(rotate_bytes=None, rotate_hours=None).wants_rotation
+    assert not opened(rotate_bytes=0, rotate_hours=0).wants_rotation
 
 
 def test_a_rotation_that_fails_is_counted_and_tried_again_later(

@@ -172,7 +172,10 @@ def test_a_processor_that_takes_doorlog_away_does_not_cost_the_record() -> None:
         return record
 
     (record,) = through(*record_processors(lambda _: "fine", [take]))
-    assert record["doorlog"]["fault"] == "ValueError: a processor took doorlog out of the record"
+    assert (
+        record["doorlog"]["fault"]
+        == "ValueError: the last processor gave a record that does not end with its doorlog object"
+    )
     assert record["event"]["code"] == "server_certificate_unknown_ca"
 
 

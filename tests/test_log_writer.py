@@ -41,6 +41,7 @@ def log_to(
 ) -> Log:
     """A log to sinks, and to a file if its path is given; ``settings`` are keys of ``log``."""
     faults = faults or Faults(lambda _: None)
+    settings = {"flood": {"enabled": False}, **settings}
     asked = LogSettings(file=None if file is None else {"path": file}, **settings)
     opened = LogFile(asked.file, syncs=asked.mode != "best_effort", faults=faults) if asked.file else None
     return Log(record_processors(message_of), sinks, service=SERVICE, faults=faults, settings=asked, file=opened)

@@ -111,7 +111,7 @@ async def running(
             "auth": {"plugins": auth},
             "acl": {"plugins": acl or {}},
             "limits": limits or {},
-            "log": {"file": {"path": path}, "console": "never"},
+            "log": {"file": {"path": path}, "console": "never", "flood": {"enabled": False}},
             **more,
         }
     )

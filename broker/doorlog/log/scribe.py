@@ -39,6 +39,7 @@ class Scribe:
         floods: Gives the floods whose window has ended, or all that are open if it is asked for an infinite time.
         conceal: Hides names; called before anything else sees an event. Must not raise.
         reloads: What reads a file again at SIGHUP; may raise ``SettingsError``.
+        on_recovery: Told when all that was written before the disk failed is on it, before anybody else is.
     """
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
@@ -52,6 +53,7 @@ class Scribe:
         floods: Callable[[float], Iterable[FloodEvent]] = lambda _now: (),
         conceal: Callable[[Event], Event] = lambda event: event,
         reloads: Iterable[Callable[[], None]] = (),
+        on_recovery: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
@@ -60,6 +62,7 @@ class Scribe:
         self._file = file
         self._floods = floods
         self._conceal = conceal
+        self._on_recovery = on_recovery
         self._reloads = (checkpoints.reload, *reloads)
         self._is_out = False
         self._last: Action | None = None
@@ -174,6 +177,7 @@ class Scribe:
         outage = self._file.journal.retry(at_once=at_once) if self._file else None
         if outage is None:
             return
+        self._on_recovery()
         self.numbers.lose_written(outage.connects, outage.folded)
         self._write([self._line(audit.outage_event(outage))])
 

@@ -138,11 +138,11 @@ class SegmentReader:
     def _peek(self, size: int) -> bytes:
         if not self._is_packed:
             return os.pread(self._file.fileno(), size, self.offset)
-        if len(self._held) < size:
-            try:
-                self._held += self._file.read(size - len(self._held))
-            except _DAMAGE:
-                return self._held
+        try:
+            while len(self._held) < size and (more := self._file.read1(size - len(self._held))):
+                self._held += more  # bit by bit: of a longer read, what comes before the damage would be lost with it
+        except _DAMAGE:
+            return self._held
         return self._held[:size]
 
     def _advance(self, size: int) -> None:

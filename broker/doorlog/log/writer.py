@@ -91,6 +91,7 @@ class Log:
             floods=self._floods,
             conceal=conceal,
             reloads=reloads,
+            on_recovery=lambda: self._commits.reached(self._backlog.taken),
         )
         self._backlog = Backlog(settings.queue_records, self._pressed)
         self._commits = Commits()
@@ -212,8 +213,6 @@ class Log:
             self._commit(len(items))
         self._scribe.tick()
         failure = self._scribe.failure
-        if failure is None and self._commits.is_failing:
-            self._commits.reached(self._backlog.taken)  # it has caught up
         if failure is not None and self._settings.reaction == "stop":
             self._on_failure(failure)
 
