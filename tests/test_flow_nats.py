@@ -85,11 +85,10 @@ class Edge:
 
 
 async def leader_of(cluster: Cluster) -> int:
-    async with cluster.client() as client:
-        info = await client.jetstream().stream_info("DOORLOG")
-        assert info.config.num_replicas == 3
-        assert info.cluster is not None
-        return int(str(info.cluster.leader).removeprefix("nats-"))
+    info = await cluster.stream_info()
+    assert info.config.num_replicas == 3
+    assert info.cluster is not None
+    return int(str(info.cluster.leader).removeprefix("nats-"))
 
 
 async def test_nodes_die_under_load_and_each_record_is_in_the_stream_once_and_in_order(tmp_path: Path) -> None:

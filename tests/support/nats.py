@@ -7,7 +7,7 @@ import shutil
 import ssl
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from support.processes import Serving, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from nats.js.api import StreamInfo
 
 CONFIG = Path(__file__).parent.parent.parent / "config" / "nats"
 NODES = (1, 2, 3)
@@ -134,17 +136,26 @@ class Cluster:
         finally:
             await client.close()
 
+    async def stream_info(self) -> StreamInfo:
+        """Ask for the stream, again and again while the servers elect who answers."""
+        async with asyncio.timeout(30), self.client() as client:
+            while True:
+                with suppress(nats.errors.Error):
+                    return await client.jetstream(timeout=1).stream_info("DOORLOG")
+
     async def records(self, subject: str = "doorlog.>") -> list[dict[str, Any]]:
         """Read all records of a subject back, in the order of the stream."""
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(nats.errors.Error):
+                    return await self._records(subject)
+
+    async def _records(self, subject: str) -> list[dict[str, Any]]:
         async with self.client() as client:
-            stream = client.jetstream(timeout=10)
-            info = await stream.stream_info("DOORLOG")
-            if not info.state.messages:
-                return []
-            reader = await stream.subscribe(subject, ordered_consumer=True)
+            reader = await client.jetstream(timeout=1).subscribe(subject, ordered_consumer=True)
             found: list[dict[str, Any]] = []
             while True:
-                message = await reader.next_msg(timeout=10)
+                message = await reader.next_msg(timeout=5)
                 found.append(orjson.loads(message.data))
                 if message.metadata.num_pending == 0:
                     return found
