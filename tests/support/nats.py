@@ -126,11 +126,14 @@ class Cluster:
         return NatsSink(NatsSink.Settings(**given), SinkContext("central", "doorlog", instance, "1.0"))
 
     @asynccontextmanager
-    async def client(self, who: str = "auditor") -> AsyncIterator[Client]:
-        """A connection of somebody who reads."""
+    async def client(
+        self, who: str = "auditor", *, numbers: tuple[int, ...] = NODES, **options: Any
+    ) -> AsyncIterator[Client]:
+        """A connection of somebody, to some of the nodes."""
         context = ssl.create_default_context(cafile=self.pki.cafile)
         password = PASSWORDS[f"{who.upper()}_PASSWORD"]
-        client = await nats.connect(self.servers, user=who, password=password, tls=context)
+        servers = [self.servers[number - 1] for number in numbers]
+        client = await nats.connect(servers, user=who, password=password, tls=context, **options)
         try:
             yield client
         finally:

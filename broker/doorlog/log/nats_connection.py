@@ -178,6 +178,7 @@ class Connection:
         return {
             "servers": list(settings.servers),
             "name": self._name,
+            "inbox_prefix": settings.inbox,
             "error_cb": said,
             "closed_cb": ended,
             "disconnected_cb": ended,
