@@ -16,7 +16,7 @@ COMMON = (CONFIG / "common.conf").read_text(encoding="utf-8")
 
 
 def test_every_key_is_documented_with_its_default() -> None:
-    rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", PAGE, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (`[^|]*`) \|([^|]*)\|", PAGE, flags=re.MULTILINE)
     documented = {key: default.strip("` ") for keys, default in rows for key in re.findall(r"`(\w+)`", keys)}
     fields = NatsSettings.model_fields
     assert list(documented) == list(fields)

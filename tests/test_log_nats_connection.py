@@ -182,7 +182,7 @@ async def test_an_nkey_lets_us_in(tmp_path: Path) -> None:
 
 
 async def test_a_permission_that_is_missing_is_told(tmp_path: Path) -> None:
-    users = '[{ user: edge, password: pw, permissions { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } }]'
+    users = '[{ user: edge, password: pw, permissions { publish: ["$JS.API.>"], subscribe: ["_INBOX_DOORLOG.>"] } }]'
     (tmp_path / "pw").write_text("pw\r\n")
     login = {"user": "edge", "password_file": tmp_path / "pw", "timeout": 0.3}
     async with (

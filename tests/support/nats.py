@@ -146,21 +146,25 @@ class Cluster:
                 with suppress(nats.errors.Error):
                     return await client.jetstream(timeout=1).stream_info("DOORLOG")
 
-    async def records(self, subject: str = "doorlog.>") -> list[dict[str, Any]]:
-        """Read all records of a subject back, in the order of the stream."""
+    async def records(self) -> list[dict[str, Any]]:
+        """Read all records back, in the order of the stream: as many as its leader has.
+
+        The servers may read from a node that is still behind: what it has not yet comes later.
+        """
+        expected = (await self.stream_info()).state.last_seq
         async with asyncio.timeout(30):
             while True:
                 with suppress(nats.errors.Error):
-                    return await self._records(subject)
+                    return await self._records(expected)
 
-    async def _records(self, subject: str) -> list[dict[str, Any]]:
+    async def _records(self, last: int) -> list[dict[str, Any]]:
         async with self.client() as client:
-            reader = await client.jetstream(timeout=1).subscribe(subject, ordered_consumer=True)
+            reader = await client.jetstream(timeout=1).subscribe("doorlog.>", ordered_consumer=True)
             found: list[dict[str, Any]] = []
             while True:
                 message = await reader.next_msg(timeout=5)
                 found.append(orjson.loads(message.data))
-                if message.metadata.num_pending == 0:
+                if message.metadata.sequence.stream == last:
                     return found
 
 
