@@ -85,11 +85,10 @@ class Edge:
 
 
 async def leader_of(cluster: Cluster) -> int:
-    async with cluster.client() as client:
-        info = await client.jetstream().stream_info("DOORLOG")
-        assert info.config.num_replicas == 3
-        assert info.cluster is not None
-        return int(str(info.cluster.leader).removeprefix("nats-"))
+    info = await cluster.stream_info()
+    assert info.config.num_replicas == 3
+    assert info.cluster is not None
+    return int(str(info.cluster.leader).removeprefix("nats-"))
 
 
 async def test_nodes_die_under_load_and_each_record_is_in_the_stream_once_and_in_order(tmp_path: Path) -> None:
@@ -134,6 +133,27 @@ async def test_nodes_die_under_load_and_each_record_is_in_the_stream_once_and_in
         assert status.retried > 1
     assert len(said) == 2  # one sentence for each broker, not one for each try
     assert "secret" not in "".join(said)
+
+
+async def test_a_broker_that_is_taken_over_can_neither_read_nor_delete_records(tmp_path: Path) -> None:
+    (tmp_path / "pki").mkdir()
+    cluster = Cluster(tmp_path, Pki(tmp_path / "pki"))
+    await cluster.start(1)
+    refused: asyncio.Queue[str] = asyncio.Queue()
+
+    async def say(error: Exception) -> None:
+        refused.put_nowait(str(error))
+
+    try:
+        async with cluster.client("doorlog", numbers=(1,), error_cb=say) as client:
+            for subject in ("doorlog.>", "_INBOX.>", ">"):
+                await client.subscribe(subject)
+                assert f'permissions violation for subscription to "{subject.lower()}"' in (await refused.get()).lower()
+            for api in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE", "STREAM.MSG.GET", "CONSUMER.CREATE"):
+                await client.publish(f"$JS.API.{api}.DOORLOG", reply="_INBOX_DOORLOG.x")
+                assert f'permissions violation for publish to "$js.api.{api.lower()}' in (await refused.get()).lower()
+    finally:
+        await cluster.kill(1)
 
 
 PROGRAM = """

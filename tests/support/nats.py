@@ -7,7 +7,7 @@ import shutil
 import ssl
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from support.processes import Serving, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from nats.js.api import StreamInfo
 
 CONFIG = Path(__file__).parent.parent.parent / "config" / "nats"
 NODES = (1, 2, 3)
@@ -124,29 +126,45 @@ class Cluster:
         return NatsSink(NatsSink.Settings(**given), SinkContext("central", "doorlog", instance, "1.0"))
 
     @asynccontextmanager
-    async def client(self, who: str = "auditor") -> AsyncIterator[Client]:
-        """A connection of somebody who reads."""
+    async def client(
+        self, who: str = "auditor", *, numbers: tuple[int, ...] = NODES, **options: Any
+    ) -> AsyncIterator[Client]:
+        """A connection of somebody, to some of the nodes."""
         context = ssl.create_default_context(cafile=self.pki.cafile)
         password = PASSWORDS[f"{who.upper()}_PASSWORD"]
-        client = await nats.connect(self.servers, user=who, password=password, tls=context)
+        servers = [self.servers[number - 1] for number in numbers]
+        client = await nats.connect(servers, user=who, password=password, tls=context, **options)
         try:
             yield client
         finally:
             await client.close()
 
-    async def records(self, subject: str = "doorlog.>") -> list[dict[str, Any]]:
-        """Read all records of a subject back, in the order of the stream."""
+    async def stream_info(self) -> StreamInfo:
+        """Ask for the stream, again and again while the servers elect who answers."""
+        async with asyncio.timeout(30), self.client() as client:
+            while True:
+                with suppress(nats.errors.Error):
+                    return await client.jetstream(timeout=1).stream_info("DOORLOG")
+
+    async def records(self) -> list[dict[str, Any]]:
+        """Read all records back, in the order of the stream: as many as its leader has.
+
+        The servers may read from a node that is still behind: what it has not yet comes later.
+        """
+        expected = (await self.stream_info()).state.last_seq
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(nats.errors.Error):
+                    return await self._records(expected)
+
+    async def _records(self, last: int) -> list[dict[str, Any]]:
         async with self.client() as client:
-            stream = client.jetstream(timeout=10)
-            info = await stream.stream_info("DOORLOG")
-            if not info.state.messages:
-                return []
-            reader = await stream.subscribe(subject, ordered_consumer=True)
+            reader = await client.jetstream(timeout=1).subscribe("doorlog.>", ordered_consumer=True)
             found: list[dict[str, Any]] = []
             while True:
-                message = await reader.next_msg(timeout=10)
+                message = await reader.next_msg(timeout=5)
                 found.append(orjson.loads(message.data))
-                if message.metadata.num_pending == 0:
+                if message.metadata.sequence.stream == last:
                     return found
 
 

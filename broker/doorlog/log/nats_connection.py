@@ -105,7 +105,7 @@ class Connection:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        with suppress(NatsError, OSError, TimeoutError):
+        with suppress(Exception):  # nats-py asserts where it never came to connect; whatever it is, we are done with it
             async with asyncio.timeout(self._settings.timeout):
                 await self._client.close()
 
@@ -169,6 +169,8 @@ class Connection:
 
         async def said(error: Exception) -> None:
             self._said = error
+            if self._stream is not None:  # such as an acknowledgement that is a refusal: nats-py tells it here alone
+                self._ended.set()
 
         async def ended() -> None:
             self._ended.set()
@@ -176,6 +178,7 @@ class Connection:
         return {
             "servers": list(settings.servers),
             "name": self._name,
+            "inbox_prefix": settings.inbox,
             "error_cb": said,
             "closed_cb": ended,
             "disconnected_cb": ended,

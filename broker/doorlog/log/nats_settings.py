@@ -20,6 +20,8 @@ class NatsSettings(SinkOptions):
     """The stream of JetStream; all brokers may share one."""
     subject: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}$")] = "doorlog"
     """What subjects begin with: ``SUBJECT.INSTANCE.DEVICE``, ``_`` for a record without a device."""
+    inbox: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}$")] = "_INBOX_DOORLOG"
+    """Where the servers answer us. Not ``_INBOX``, where they answer those who read: we are to see nothing of that."""
     create_stream: bool = True
     """Whether the stream is made when there is none. One that is there is taken as it is."""
     replicas: Annotated[int, Field(ge=1, le=5)] = 1

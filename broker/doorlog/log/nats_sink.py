@@ -85,7 +85,7 @@ class NatsSink:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._loop.set_exception_handler(lambda _loop, _context: None)  # of nats-py's tasks: publish sees it too
-            self._stop.clear()
+            self._stop = asyncio.Event()
             name = f"doorlog-log-{self.name}-loop"
             self._thread = Thread(target=_serve, args=(self._loop, self._stop), name=name, daemon=True)
             self._thread.start()
