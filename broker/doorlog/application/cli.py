@@ -1,4 +1,4 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema`` and ``verify``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd`` and ``schema``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from doorlog import __version__
-from doorlog.application.verify_command import verify
-from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
+from doorlog.errors import AddressError, DoorlogError, SettingsError
 
 # What a command needs is imported when it runs: --help and completion answer at once, and a health check that runs
 # twice a minute costs little.
@@ -143,11 +142,9 @@ def run(
                 tell=typer.echo,
             )
     except AddressError as error:
-        fail(str(error), ExitCode.ADDRESS)
-    except LogFailed as error:
-        fail(str(error), ExitCode.FAILED)
+        _fail(str(error), ExitCode.ADDRESS)
     except DoorlogError as error:
-        fail(str(error), ExitCode.SETTINGS)
+        _fail(str(error), ExitCode.SETTINGS)
 
 
 @app.command(
@@ -172,7 +169,7 @@ def check(config: Config, as_json: AsJson = False) -> None:
         print_findings(config, findings)
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
+        _fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
 
 
 @app.command(
@@ -182,23 +179,18 @@ def check(config: Config, as_json: AsJson = False) -> None:
 def health(config: Config, as_json: AsJson = False) -> None:
     """Tell whether the broker of a configuration accepts connections on every port; exit code 1 if it does not.
 
-    With monitor.bind in the configuration, its log is asked for, too: not healthy while the file can not be written.
-
     To be run where the broker runs: on the same machine, in the same container. On Linux it looks into the kernel's
     table of open ports, so that no record is left for it in the log; elsewhere it connects and hangs up.
 
     With --json: a list of objects with listener, healthy and sentence.
     """
-    from doorlog.application.health import ask_monitor, check_health
+    from doorlog.application.health import check_health
     from doorlog.settings.load import load_settings
 
     try:
-        settings = load_settings(config)
-        answers = check_health(settings.listeners)
-        if settings.monitor is not None:
-            answers.append(ask_monitor(settings.monitor.bind, settings.monitor.address))
+        answers = check_health(load_settings(config).listeners)
     except DoorlogError as error:
-        fail(str(error), ExitCode.SETTINGS)
+        _fail(str(error), ExitCode.SETTINGS)
     if as_json:
         typer.echo(json.dumps([answer._asdict() for answer in answers], indent=2))
     for answer in answers:
@@ -229,9 +221,9 @@ def passwd(
     try:
         set_password(file, user, read_password(sys.stdin))
     except SettingsError as error:
-        fail(str(error), ExitCode.SETTINGS)
+        _fail(str(error), ExitCode.SETTINGS)
     except ValueError as error:
-        fail(str(error), ExitCode.FAILED)
+        _fail(str(error), ExitCode.FAILED)
     typer.echo(f"{file}: {user} has a new password")
 
 
@@ -245,12 +237,6 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-app.command(
-    short_help="Tell whether a log is whole.",
-    epilog=_examples("doorlog verify", "doorlog verify --log /var/log/doorlog --key log.pub --checkpoint kept.jsonl"),
-)(verify)
-
-
 def _say(line: str) -> None:
     typer.echo(f"doorlog: {line}", err=True)
 
@@ -259,8 +245,7 @@ def _warn(line: str) -> None:
     _say(f"warning: {line}")
 
 
-def fail(message: str, code: ExitCode) -> NoReturn:
-    """Say what is wrong on standard error, and end."""
+def _fail(message: str, code: ExitCode) -> NoReturn:
     for line in message.splitlines():
         _say(line)
     raise typer.Exit(code)
