@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "passwords"),
     ("certificates", "settings"),
     ("log", "identity", "door"),
-    ("embedded",),
+    ("embedded", "readers"),
     ("application",),
     ("__main__",),
 )
@@ -99,6 +99,12 @@ def test_events_know_nobody() -> None:
     assert ours <= {"errors", "text"}
 
 
+def test_readers_never_know_the_door() -> None:
+    """What reads a log can be used where no broker is."""
+    ours = {found.room for found in IMPORTS if room_of(found.path) == "readers"} - {None, "readers"}
+    assert ours <= {"errors", "text", "events", "log"}
+
+
 def test_doorlog_never_imports_its_plugins() -> None:
     assert not [str(found) for found in IMPORTS if room_of(found.path) != PLUGINS and found.package == PLUGINS]
 
@@ -122,7 +128,7 @@ def test_only_declared_libraries_are_imported() -> None:
     """By the names of their packages; see ``dependencies`` in pyproject.toml."""
     declared = {
         "amqtt", "argon2", "cryptography", "dacite", "orjson", "pydantic", "pydantic_core", "rich", "structlog",
-        "transitions", "typer", "uvloop", "websockets", "yaml",
+        "transitions", "typer", "uvloop", "websockets", "yaml", "zstandard",
     }  # fmt: skip
     used = {found.package for found in IMPORTS} - set(sys.stdlib_module_names) - {"doorlog", PLUGINS}
     assert used <= declared

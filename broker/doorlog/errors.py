@@ -5,6 +5,7 @@ DoorlogError
 ├── CertificateError         a certificate, key or CRL file can not be used
 ├── AddressError             an address can not be bound
 ├── SinkError                a place that records go to can not be opened or written
+├── LogError                 a log can not be read
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
     ├── ProxyHeaderError     PROXY protocol v1/v2
@@ -58,6 +59,10 @@ class SinkError(DoorlogError):
     def __init__(self, sentence: str, *, lost: int | None = None) -> None:
         super().__init__(sentence)
         self.lost = lost
+
+
+class LogError(DoorlogError):
+    """A log can not be read. ``str()`` is ready for an operator: the place, the fault, the remedy."""
 
 
 class AddressError(DoorlogError):
