@@ -35,11 +35,11 @@ def accounts_for(record: dict[str, Any], line: Line, before: Line) -> bool:
     """
     if line.sequence is None or before.sequence is None:
         return False
-    return _sequences_fit(record, before.sequence, line.sequence) and _chain_fits(record, line, before)
+    return sequences_fit(record, before.sequence, line.sequence) and _chain_fits(record, line, before)
 
 
-def _sequences_fit(record: dict[str, Any], before: int, own: int) -> bool:
-    """Whether exactly the missing sequences are named."""
+def sequences_fit(record: dict[str, Any], before: int, own: int) -> bool:
+    """Whether a gap names exactly the sequences that are missing between the line before and its own."""
     if own == before + 1:
         return True
     first, last, records = (

@@ -60,7 +60,7 @@ def _blocks(file: LogFile) -> Iterator[Block]:
                 start = chunk.find(b"\n") + 1
                 line = rest + chunk[:start]
                 yield Block(file.name, line, 0, len(line))
-            if stop:
+            if start < stop:
                 yield Block(file.name, chunk, start, stop)
             rest = chunk[stop:] if stop else rest + chunk
             if len(rest) > LONGEST_LINE:

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import orjson
 
+from doorlog.events.codes import Action
 from doorlog.log.chain import line_hash, previous_of
 from doorlog.log.segments import sequence_of
 
 _ACTION: Final = re.compile(rb'"action":"([a-z_]{1,64})"')
 _RUN: Final = re.compile(rb'"sequence":\d{1,19},"id":"([0-9A-Za-z_-]{1,64})-\d{1,19}"')
+_AFTER: Final = re.compile(rb'"after_sha256":"([0-9a-f]{64})"')
 _TIME: Final = re.compile(rb'\{"@timestamp":"([0-9TZ:.-]{20,32})"')
 
 
@@ -40,6 +42,12 @@ class Line:
     def previous(self) -> bytes | None:
         """The hash that it holds of the line before, 64 hexadecimal digits."""
         return previous_of(self.data)
+
+    @cached_property
+    def follows(self) -> frozenset[bytes]:
+        """Hashes of what it may follow: the line before, and for a gap the last one that was written before it."""
+        after = _AFTER.findall(self.data) if self.action == Action.AUDIT_GAP else []
+        return frozenset([self.previous or b"", *after])
 
     @cached_property
     def hash(self) -> bytes:

@@ -14,7 +14,7 @@ from doorlog.errors import LogError
 from doorlog.events.codes import Action
 from doorlog.log.chain import NOTHING_BEFORE, unsigned
 from doorlog.readers.around import LINES_AROUND, Ahead, last_lines, until
-from doorlog.readers.breaks import Break, changed, explain, finding, is_changed
+from doorlog.readers.breaks import Break, changed, explain, finding, spoiled
 from doorlog.readers.counts import RunCounts
 from doorlog.readers.gaps import accounts_for, gap_of, is_removal
 from doorlog.readers.lines import LONGEST_LINE, blocks_of
@@ -166,13 +166,11 @@ class _Walk:
         if line.action not in _PARSED:
             return None
         record = line.parsed()
-        if record is None:
-            return changed(line, "it is no JSON")
-        found = self._say(line, record)
-        following = ahead.lines() if found else []
-        if found and following and is_changed(line, following[0]):
-            return changed(line, found.sentence)
-        return found
+        found = changed(line, "it is no JSON") if record is None else self._say(line, record)
+        if found is None:
+            return None
+        following = next(iter(ahead.lines()), None)
+        return spoiled(line, self._usual.hash, following, found.sentence) or found
 
     def _count_usual(self) -> None:
         self._counts.connects += self._usual.connects
