@@ -30,10 +30,16 @@ MAX_LINES = 300
 UNTESTED = {"__init__", "__main__"}
 """What only names or starts other modules."""
 TESTED_THROUGH = {
+    "test_application_commands.py": "test_application_cli.py",
+    "test_application_verify_output.py": "test_application_commands_verify.py",
+    "test_application_verify_progress.py": "test_application_commands_verify.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
     "test_door_connect_fields.py": "test_door_connect_packet.py",
     "test_door_proxy_extensions.py": "test_door_proxy_header.py",
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
+    "test_readers_around.py": "test_readers_verify.py",
+    "test_readers_breaks.py": "test_readers_verify.py",
+    "test_readers_usual.py": "test_readers_verify.py",
 }
 """Modules that have no other door than their neighbour's."""
 

@@ -34,7 +34,9 @@ def files_of(segments: list[list[bytes]]) -> list[LogFile]:
 
 
 def one_file(lines: list[bytes], *, live: bool = True) -> list[LogFile]:
-    return [LogFile("doorlog.jsonl", [b"".join(lines)], live=live)]
+    """In pieces of which each has some lines, so that what belongs together does not come together."""
+    data = b"".join(lines)
+    return [LogFile("doorlog.jsonl", [data[at : at + 25_000] for at in range(0, len(data), 25_000)], live=live)]
 
 
 def found_in(lines: list[bytes]) -> Finding:
@@ -169,7 +171,7 @@ def test_any_changed_byte_is_found(data: st.DataObject) -> None:
         return
     assert report.finding is not None
     assert report.finding.line in {where + 1, where + 2}
-    if report.finding.kind is Kind.CHANGED:
+    if report.finding.kind is Kind.CHANGED and where < len(lines) - 2:
         assert report.finding.line == where + 1
 
 
@@ -187,9 +189,17 @@ def test_a_changed_number_in_a_line_is_named(data: st.DataObject) -> None:
 
 def test_a_changed_fact_is_named_at_its_line() -> None:
     lines = list(good().lines)
-    for where in range(len(lines) - 1):
+    for where in range(len(lines) - 2):
         spoiled = [*lines[:where], lines[where].replace(b"2026-03-01", b"2026-03-02", 1), *lines[where + 1 :]]
         assert named(found_in(spoiled)) == (Kind.CHANGED, where + 1)
+
+
+def test_where_no_line_is_behind_either_of_two_may_be_the_changed_one() -> None:
+    lines = good().lines
+    found = found_in([*lines[:-2], lines[-2].replace(b"2026-03-01", b"2026-03-02", 1), lines[-1]])
+
+    assert named(found) == (Kind.CHANGED, len(lines))
+    assert found.sentence == f"this line was changed, or doorlog.jsonl line {len(lines) - 1}: their hashes do not fit"
 
 
 @given(st.data())
@@ -260,7 +270,7 @@ def test_a_line_that_was_moved_is_named(data: st.DataObject) -> None:
 def test_a_forged_line_is_named(data: st.DataObject) -> None:
     lines = list(good().lines)
     where = data.draw(st.integers(1, len(lines) - 1))
-    model = data.draw(places(lines))
+    model = data.draw(places(lines).filter(lambda place: b"after_sha256" not in lines[place]))
     number = data.draw(st.one_of(st.integers(0, 10**6), st.just(orjson.loads(lines[where])["event"]["sequence"])))
     previous = data.draw(st.sampled_from([line_hash(lines[where - 1]), NOTHING_BEFORE, b"a" * 64]))
     body = lines[model].partition(b',"previous_sha256"')[0].replace(b"2026-03-01", b"2026-03-02") + b"}}\n"

@@ -161,7 +161,8 @@ def _stranger(at: Break) -> Finding | None:
 
 def _belongs(at: Break) -> bool:
     """Whether a line is part of the log, if not here: another one follows it, or is followed by it."""
-    return any(at.line.hash in other.follows or other.hash in at.line.follows for other in at.later)
+    follows = frozenset() if at.fits else at.line.follows
+    return any(at.line.hash in other.follows or other.hash in follows for other in at.later)
 
 
 def _put_in_before(at: Break, genuine: Line, strangers: Sequence[Line]) -> Finding:
@@ -213,9 +214,10 @@ def _changed(at: Break) -> Finding:
     before, line = at.before, at.line
     if at.is_due and is_changed(line, at.next):
         return changed(line, f"it does not hold the hash of {place(before)}, nor the next line its own")
+    if at.is_due and at.next is None:
+        return finding(Kind.CHANGED, line, f"this line was changed, or {place(before)}: their hashes do not fit")
     if at.is_due or _is_first_changed(at):
-        either = "" if at.is_followed else ", or the hash in that one was"
-        return changed(before, f"its hash is not the one that {place(line)} holds{either}")
+        return changed(before, f"its hash is not the one that {place(line)} holds")
     if at.is_followed:
         back = f"event.sequence goes back from {at.due - 1:,} to {at.own:,}"
         return finding(Kind.REORDERED, line, f"the records are not in their order: {back}", _FILES)

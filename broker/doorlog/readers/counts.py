@@ -45,9 +45,11 @@ class RunCounts:
         records = number_at(record, "doorlog", "gap", "records")
         connects = number_at(record, "doorlog", "gap", "connects")
         self.lost += connects or 0
-        if connects is None and records != 0:
-            self.unknown |= {"lost", "folded"}
-        elif records is None or connects is None or records > connects:
+        if records == 0:
+            return
+        if connects is None:
+            self.unknown.add("lost")
+        if connects is None or records is None or records > connects:
             self.unknown.add("folded")
 
     def fault(self, record: dict[str, Any], *, stopped: bool) -> str | None:

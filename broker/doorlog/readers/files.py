@@ -22,6 +22,7 @@ _CHUNK: Final = 262_144
 """Bytes: large enough to be read fast, small enough to stay in the processor's cache."""
 _PACKED: Final = (".zst", ".gz")
 _DAMAGES: Final = (ZstdError, EOFError, zlib.error, BadGzipFile)
+_NAME_IT: Final = "name the log with --log, or its configuration with -c"
 _SEQUENCE_IN_NAME: Final = re.compile(r"-(\d{19})\.jsonl")
 
 Advance = Callable[[int], object]
@@ -50,13 +51,14 @@ def open_log(log: Path, advance: Advance = lambda _: None) -> Iterator[OpenLog]:
     """
     with _telling(log):
         live = live_file(log) if log.is_dir() else log
-        if not live.is_file() and live.exists():
-            raise LogError(f"{log}: is neither a file nor a folder")
+    if not live.is_file() and (live.exists() or not live.parent.exists()):
+        what = "is neither a file nor a folder" if live.exists() else "is not there"
+        raise LogError(f"{log}: {what}: {_NAME_IT}")
     with _opened(live) as file:
         # The live file first: when it is closed and another one begun in the meantime, it is the last one all the same.
         closed = _closed_before(live, file)
         if file is None and not closed:
-            raise LogError(f"{log}: No such file or directory: name the log with --log, or its configuration with -c")
+            raise LogError(f"{log}: is not there: {_NAME_IT}")
         files = [LogFile(path.name, _closed_chunks(path, advance)) for path in closed]
         if file is not None:
             packed = live.suffix in _PACKED
@@ -144,6 +146,6 @@ def _telling(path: Path) -> Iterator[None]:
         raise LogError(f"{place}: {error.strerror}: {remedy}") from error
     except FileNotFoundError as error:
         where, what = error.filename or path, error.strerror
-        raise LogError(f"{where}: {what}: name the log with --log; if it was deleted just now, try again") from error
+        raise LogError(f"{where}: {what}: {_NAME_IT}; if it was deleted just now, try again") from error
     except OSError as error:
         raise LogError(f"{error.filename or path}: can not be read: {error.strerror or error}") from error

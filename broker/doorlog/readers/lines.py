@@ -38,7 +38,7 @@ class Block:
     first: bool = False
     """Whether it is the first of its file."""
     flaw: Literal["torn", "writing", "endless", "damaged"] | None = None
-    r"""No lines, but what the file ends in without ``\n`` (``writing``: the live file), or the place where reading ends."""
+    r"""No lines, but what the file ends in without ``\n`` (``writing``: the live file), or where reading ends."""
 
 
 def blocks_of(files: Iterable[LogFile]) -> Iterator[Block]:

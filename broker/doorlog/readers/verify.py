@@ -7,6 +7,7 @@ slow way.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from doorlog.readers.lines import Block, LogFile
 
 GAPS_NAMED: Final = 1_000
+_BLOCKS_KEPT: Final = 8
+"""For looking back from a break; each has 256 KiB or less, or one line."""
 _PARSED: Final = frozenset({Action.FLOOD, Action.AUDIT_GAP, Action.AUDIT_CHECKPOINT, Action.AUDIT_STOPPED})
 _NO_LOG: Final = "is no log of doorlog: each line of one is a JSON record that ends in the hash of the line before"
 _COMPARE: Final = "restore the lines from a sink or a backup"
@@ -75,8 +78,8 @@ class _Walk:
     _before_file: int = 0
     """Lines of the files before."""
     _first: Line | None = None
-    _last_block: tuple[Block, int] | None = None
-    """The last block with lines that was left, and the number of its last line in its file."""
+    _passed: deque[tuple[Block, int]] = field(default_factory=lambda: deque(maxlen=_BLOCKS_KEPT))
+    """The last blocks with lines that were left, each with the number of its last line in its file."""
 
     @property
     def _lines(self) -> int:
@@ -114,13 +117,13 @@ class _Walk:
                 found = self._take(line, block, at, ahead)
                 if found:
                     if at > block.start:
-                        self._last_block = (until(block, at), line.number - 1)
+                        self._passed.append((until(block, at), line.number - 1))
                     return found
                 self._slow += 1
                 self._usual.follow(line)
                 at = end + 1
         self._report.bytes += block.stop - block.start
-        self._last_block = (block, self._number - 1)
+        self._passed.append((block, self._number - 1))
         return None
 
     def _take(self, line: Line, block: Block, at: int, ahead: Ahead) -> Finding | None:
@@ -206,14 +209,14 @@ class _Walk:
         return self._vouching.take(line, record)
 
     def _earlier(self, block: Block, number: int) -> list[Line]:
-        """Return the last lines of a block and those of the block before.
+        """Return the last lines of a block and those of the blocks before.
 
         Args:
             block: Ends behind the last line that is wanted.
             number: Of that line in its file.
         """
-        before = [] if self._last_block is None else last_lines(*self._last_block)
-        return [*before, *last_lines(block, number)][-LINES_AROUND:]
+        blocks = [*self._passed, (block, number)]
+        return [line for part, last in blocks for line in last_lines(part, last)][-LINES_AROUND:]
 
     def _flaw(self, block: Block) -> Finding | None:
         """Say what a file ends in that is no line."""
@@ -236,7 +239,7 @@ class _Walk:
     def _sum_up(self, found: Finding | None, block: Block | None) -> None:
         self._count_usual()
         report, first = self._report, self._first
-        last = last_lines(*self._last_block)[-1] if first and self._last_block and self._lines else None
+        last = last_lines(*self._passed[-1])[-1] if first and self._passed else None
         report.records = self._lines
         if block is None:
             sentence = "the log holds no record: none was ever written, or somebody emptied it"
