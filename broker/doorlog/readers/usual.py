@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 _SEQUENCE: Final = b'"sequence":'
 _ACTION: Final = b'"action":"'
-_WINDOW: Final = 1_024
-"""Bytes behind the usual place in which ``event.sequence`` is looked for first."""
+_CHAIN: Final = b',"previous_sha256":"'
+_END: Final = b'"}}'
+_NOWHERE: Final = 1_000_000
+"""Behind the end of a line: the first line of a block shows where ``event.sequence`` stands."""
 _FARTHEST_ACTION: Final = 512
 
 
@@ -51,16 +53,18 @@ class Usual:
             start: Where a line begins.
             stop: Behind the ``\n`` of a line.
         """
-        number, lead, action_lead = self._number, _WINDOW, self._action_lead
+        number, lead, action_lead = self._number, _NOWHERE, self._action_lead
         if number is None:
             return start
         find, starts, ends, view = data.find, data.startswith, data.endswith, memoryview(data)
-        sequence, begun, connects, tail = self.sequence, self.sequence, 0, _tail(self.hash)
+        sequence, begun, connects, tail = self.sequence, self.sequence, 0, _CHAIN + self.hash + _END
         while start < stop:
             end = find(b"\n", start, stop)
-            at = find(_SEQUENCE, start + lead, min(end, start + lead + _WINDOW))
+            at = find(_SEQUENCE, start + lead, end)
             if at < 0:
                 at = find(_SEQUENCE, start, end)
+                if at < 0:
+                    break
                 lead = max(0, at - start - 16)
             if not starts(number % (sequence + 1), at + 11) or not ends(tail, start, end):
                 break
@@ -72,16 +76,11 @@ class Usual:
                 connects += 1
             elif action < 0 or starts((b"audit_", b"flood"), action + 10):
                 break
-            tail = b',"previous_sha256":"%b"}}' % sha256(view[start:end]).hexdigest().encode()
+            tail = _CHAIN + sha256(view[start:end]).hexdigest().encode() + _END
             sequence += 1
             start = end + 1
         self._action_lead = action_lead
-        self.sequence, self.hash = sequence, tail[-67:-3]
+        self.sequence, self.hash = sequence, tail[len(_CHAIN) : -len(_END)]
         self.lines += sequence - begun
         self.connects += connects
         return start
-
-
-def _tail(previous: bytes) -> bytes:
-    """Return what a line ends in that holds this hash."""
-    return b',"previous_sha256":"%b"}}' % previous
