@@ -163,7 +163,7 @@ def test_json_says_the_same(folder: Path) -> None:
     assert said.code == 0
     assert (report["whole"], report["finding"], report["records"]) == (True, None, 5)
     assert report["vouched"] == {
-        "last_sequence": 4, "time": "2026-03-01T15:02:11.250000Z", "behind": 1, "keys": {"34750f98bd59fcfc": 1},
+        "last_sequence": 4, "time": "2026-03-01T15:02:14.250000Z", "behind": 1, "keys": {"34750f98bd59fcfc": 1},
     }  # fmt: skip
 
     (folder / LIVE).write_bytes(b"".join(log.lines).replace(b"10.0.0.9", b"10.6.6.6", 1))

@@ -23,7 +23,7 @@ def test_a_line_says_where_it_belongs() -> None:
     assert connect.previous == started.hash
     assert checkpoint.follows == {connect.hash}
     assert connect.run == started.run == b"000000000001"
-    assert connect.time == "2026-03-01T15:02:11.250000Z"
+    assert connect.time == "2026-03-01T15:02:12.250000Z"
     assert connect.is_record
 
 

@@ -202,6 +202,15 @@ def test_where_no_line_is_behind_either_of_two_may_be_the_changed_one() -> None:
     assert found.sentence == f"this line was changed, or doorlog.jsonl line {len(lines) - 1}: their hashes do not fit"
 
 
+def test_a_last_line_that_is_no_json_was_changed() -> None:
+    lines = ChainedLog().start().connect(2).lines
+
+    assert named(found_in([*lines[:-1], lines[-1].replace(b"pump-17", b"pump\xff17", 1)])) == (Kind.CHANGED, 3)
+    assert verify(
+        one_file([*lines[:-1], lines[-1].replace(b"pump-17", b"pump-71", 1)])
+    ).whole  # nothing behind it tells
+
+
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_removed_lines_are_counted(data: st.DataObject) -> None:
@@ -359,6 +368,25 @@ def test_a_chain_that_was_made_anew_does_not_get_past_a_signature() -> None:
     found = verify(one_file(unsigned), KEYS).finding
     assert named(found) == (Kind.SIGNATURE, len(lines))  # no signature at all
     assert named(verify(one_file([*unsigned[:6], *lines[6:]]), KEYS).finding) == (Kind.CHANGED, 6)
+
+
+def test_a_chain_that_was_made_anew_has_to_have_the_numbers_as_well() -> None:
+    lines = ChainedLog().start().connect(6).lines
+
+    found = found_in(list(rechained([*lines[:2], *lines[3:]])))
+    assert named(found) == (Kind.REMOVED, 3)
+    assert found.sentence.endswith("; the chain was made anew behind them")
+    for number in (1, 3):
+        found = found_in(list(rechained([*lines[:3], renumbered(lines[3], number), *lines[4:]])))
+        assert named(found) == (Kind.REORDERED, 4)
+        assert found.sentence == f"event.sequence goes back from 3 to {number}, and the chain was made anew"
+
+
+def test_a_line_that_was_put_at_the_end_is_named() -> None:
+    lines = ChainedLog().start().connect(6).lines
+    forged = ChainedLog(sequence=2, previous=b"f" * 64, run=1).connect().last
+
+    assert named(found_in([*lines, forged])) == (Kind.INSERTED, 8)
 
 
 def test_what_comes_behind_a_signature_has_to_be_signed_as_well() -> None:

@@ -178,6 +178,7 @@ class ChainedLog:
         """Write an event."""
         self.sequence += 1
         self.since_checkpoint += 1
+        event = event.model_copy(update={"timestamp": WHEN + timedelta(seconds=self.sequence - 1)})
         facts = {"event": event, "message": "what happened", "service": SERVICE.model_dump()}
         number = {"sequence": self.sequence, "id": f"{self.run:012x}-{self.sequence}"}
         record = unfold(None, "info", {**facts, **number})

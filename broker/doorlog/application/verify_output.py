@@ -59,8 +59,9 @@ def _sentences(report: Report, *, has_keys: bool) -> Iterator[str]:
     if report.gap_count > _GAPS_SHOWN:
         yield f"and {counted(report.gap_count - _GAPS_SHOWN, 'more declared gap')}; --json lists up to 1,000"
     yield _vouched(report, has_keys=has_keys)
-    if report.kept_checkpoints:
-        yield f"{counted(report.kept_checkpoints, 'checkpoint')} that were kept elsewhere are all here, byte for byte"
+    if report.kept_checkpoints and report.whole:
+        verb = "was kept elsewhere is" if report.kept_checkpoints == 1 else "were kept elsewhere are all"
+        yield f"{counted(report.kept_checkpoints, 'checkpoint')} that {verb} here, byte for byte"
     yield from report.notes
 
 

@@ -246,6 +246,8 @@ class _Walk:
             found = Finding(Kind.REMOVED, "the log", 0, None, sentence, _COMPARE)
         if first and last:
             report.last_sequence, report.last_time = last.sequence, last.time
+            if found is None and last.parsed() is None:  # no line behind it tells
+                found = changed(last, "it is no JSON")
             found = found or self._vouching.unsigned(last) or self._vouching.missing(first, last)
             report.vouched = self._vouching.vouched(last.sequence or 0)
             report.kept_checkpoints = self._vouching.found

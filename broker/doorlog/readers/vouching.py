@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from doorlog.readers.report import Gap
 
 _KEYS: Final = "give every key that signed this log with --key; if that was done, the file was written by somebody else"
+_CUT: Final = "see who could write the file; the missing records are where the checkpoint was kept, if all records are"
 _REWRITTEN: Final = "the log was written anew from somewhere before here; restore it from a sink or a backup"
 
 
@@ -102,7 +103,7 @@ class Vouching:
             if sequence > end:
                 sentence = f"the log ends with record {end:,}, but a checkpoint of record {sequence:,} was kept"
                 cut = f"{sentence} elsewhere: at least {counted(sequence - end, 'record')} were cut off at the end"
-                return Finding(Kind.REMOVED, last.file, last.number, end + 1, cut, _REWRITTEN)
+                return Finding(Kind.REMOVED, last.file, last.number, end + 1, cut, _CUT)
             sentence = f"record {sequence:,} is not the checkpoint that was kept elsewhere"
             return Finding(Kind.CHECKPOINT, last.file, last.number, sequence, sentence, _REWRITTEN)
         return None
