@@ -86,7 +86,7 @@ def lines_of(records: int, key: Ed25519PrivateKey) -> Iterator[bytes]:
     started = _template(_audit(Action.AUDIT_STARTED, DoorlogPart()))
     previous, connects = NOTHING_BEFORE, 0
     for sequence in range(1, records + 1):
-        if sequence % _EACH == 0:
+        if sequence % _EACH == 0 or sequence == records:
             line = signed(chained(_numbered(_template(_checkpoint(connects, key)), sequence), previous), key)
         elif sequence == 1:
             line = chained(_numbered(started, sequence), previous)

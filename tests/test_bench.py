@@ -31,3 +31,12 @@ def test_a_benchmark_measures_doorlog_beside_stock_amqtt(scenarios: str) -> None
     counted = [check for check in report["checks"] if check["what"].startswith(EXACT)]
     assert all(check["passed"] for check in counted), counted
     assert bool(counted) is (scenarios in ("79", "8"))
+
+
+def test_the_benchmark_of_verify_measures_it_beside_others() -> None:
+    argv = [sys.executable, "-m", "bench.verify", "--records", "500", "--rounds", "1", "--json"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert done.returncode == 0, done.stderr
+    tools = [figure["tool"] for figure in json.loads(done.stdout)["figures"]]
+    assert tools[:3] == ["doorlog verify --key", "doorlog verify", "doorlog verify, .zst"]

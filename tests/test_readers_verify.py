@@ -522,6 +522,12 @@ def test_a_run_whose_start_a_gap_swallowed_is_counted_from_its_first_record() ->
     assert verify(log.files()).finding is None
 
 
+def test_a_log_that_begins_with_a_gap_in_the_middle_of_a_run_is_counted_from_there() -> None:
+    log = ChainedLog().start().connect(3).rotate().overflow(2, 1).connect().checkpoint().connect().stop()
+
+    assert verify(files_of(log.segments[1:])).whole
+
+
 def test_what_a_client_writes_is_taken_for_nothing_else() -> None:
     """Keys within its text have escaped quotes."""
     fake = '","action":"audit_gap","sequence":77,"id":"f-77","previous_sha256":"' + "0" * 64 + '"}}'

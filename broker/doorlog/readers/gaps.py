@@ -25,17 +25,17 @@ _SENTENCES = {
 }
 
 
-def accounts_for(record: dict[str, Any], line: Line, before: Line) -> bool:
+def accounts_for(record: dict[str, Any], line: Line, sequence: int, hash_before: bytes) -> bool:
     """Whether an ``audit_gap`` record explains why its line does not follow the line before it.
 
     Args:
         record: The record, parsed.
         line: Its line.
-        before: The line before it in the log.
+        sequence: ``event.sequence`` of the line before it in the log.
+        hash_before: The hash of that line.
     """
-    if line.sequence is None or before.sequence is None:
-        return False
-    return sequences_fit(record, before.sequence, line.sequence) and _chain_fits(record, line, before)
+    own = line.sequence
+    return own is not None and sequences_fit(record, sequence, own) and _chain_fits(record, line, hash_before)
 
 
 def sequences_fit(record: dict[str, Any], before: int, own: int) -> bool:
@@ -48,11 +48,11 @@ def sequences_fit(record: dict[str, Any], before: int, own: int) -> bool:
     return first == before + 1 and last == own - 1 and first <= last and records in {None, last - first + 1}
 
 
-def _chain_fits(record: dict[str, Any], line: Line, before: Line) -> bool:
-    if line.previous == before.hash:
+def _chain_fits(record: dict[str, Any], line: Line, before: bytes) -> bool:
+    if line.previous == before:
         return True
     code, after = text_at(record, "event", "code"), text_at(record, "doorlog", "gap", "after_sha256")
-    return code == GapCause.WRITE_FAILED and after == before.hash.decode()
+    return code == GapCause.WRITE_FAILED and after == before.decode()
 
 
 def is_removal(record: dict[str, Any]) -> bool:

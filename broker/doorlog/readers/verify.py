@@ -133,7 +133,7 @@ class _Walk:
         if line.is_record:
             if line.previous == self._usual.hash and line.sequence == self._usual.sequence + 1:
                 return self._content(line, ahead)
-            if line.action == Action.AUDIT_GAP and self._is_declared(line, block, at):
+            if self._is_declared(line):
                 return self._content(line, ahead)
         earlier = self._earlier(until(block, at), line.number - 1)
         return _truncation(line) or explain(Break(earlier, line, ahead.lines()))
@@ -146,17 +146,18 @@ class _Walk:
         self._first = line
         report.first_sequence, report.first_time = line.sequence, line.time
         report.from_start = line.previous == NOTHING_BEFORE
-        starts = report.from_start or line.action in {Action.AUDIT_STARTED, Action.AUDIT_GAP}
-        self._counts = RunCounts(line.run, complete=starts)
+        self._counts = RunCounts(line.run, complete=report.from_start or line.action == Action.AUDIT_STARTED)
         if self.from_start and not report.from_start:
             before = counted((line.sequence or 1) - 1, "record")
             sentence = f"the log does not begin with its first record: {before} before this one are not here"
             return Finding(Kind.REMOVED, line.file, line.number, 1, sentence, _COMPARE)
         return None
 
-    def _is_declared(self, line: Line, block: Block, at: int) -> bool:
-        record, before = line.parsed(), self._earlier(until(block, at), line.number - 1)[-1]
-        return record is not None and not is_removal(record) and accounts_for(record, line, before)
+    def _is_declared(self, line: Line) -> bool:
+        record = line.parsed() if line.action == Action.AUDIT_GAP else None
+        if record is None or is_removal(record):
+            return False
+        return accounts_for(record, line, self._usual.sequence, self._usual.hash)
 
     def _content(self, line: Line, ahead: Ahead) -> Finding | None:
         """Look at what a line that fits says of the log."""
