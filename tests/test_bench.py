@@ -42,3 +42,12 @@ def test_the_log_is_measured_beside_others_with_the_same_events() -> None:
     ]
     assert {"doorlog", "logging", "structlog", "this", "resident"} <= {what.split()[0].strip(",") for what in rows}
     assert any("event loop" in what for what in rows)
+
+
+def test_the_benchmark_of_verify_measures_it_beside_others() -> None:
+    argv = [sys.executable, "-m", "bench.verify", "--records", "500", "--rounds", "1", "--json"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert done.returncode == 0, done.stderr
+    tools = [figure["tool"] for figure in json.loads(done.stdout)["figures"]]
+    assert tools[:3] == ["doorlog verify --key", "doorlog verify", "doorlog verify, .zst"]

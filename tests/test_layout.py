@@ -31,6 +31,9 @@ UNTESTED = {"__init__", "__main__"}
 """What only names or starts other modules."""
 TESTED_THROUGH = {
     "test_door_assurance.py": "test_door_protocol.py",  # an interface, and the one that promises nothing
+    "test_application_commands.py": "test_application_cli.py",
+    "test_application_verify_output.py": "test_application_commands_verify.py",
+    "test_application_verify_progress.py": "test_application_commands_verify.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
     "test_door_connect_fields.py": "test_door_connect_packet.py",
     "test_door_proxy_extensions.py": "test_door_proxy_header.py",
@@ -41,6 +44,9 @@ TESTED_THROUGH = {
     "test_settings_log_models.py": "test_settings_models.py",
     "test_log_status.py": "test_log_writer.py",  # the shape of an answer
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
+    "test_readers_around.py": "test_readers_verify.py",
+    "test_readers_breaks.py": "test_readers_verify.py",
+    "test_readers_usual.py": "test_readers_verify.py",
 }
 """Modules that have no other door than their neighbour's."""
 
@@ -104,6 +110,12 @@ def test_events_know_nobody() -> None:
     """Readers, stores and other programs may use them alone."""
     ours = {found.room for found in IMPORTS if room_of(found.path) == "events"} - {None, "events"}
     assert ours <= {"errors", "text"}
+
+
+def test_readers_never_know_the_door() -> None:
+    """What reads a log can be used where no broker is."""
+    ours = {found.room for found in IMPORTS if room_of(found.path) == "readers"} - {None, "readers"}
+    assert ours <= {"errors", "text", "events", "log"}
 
 
 def test_doorlog_never_imports_its_plugins() -> None:

@@ -6,6 +6,7 @@ DoorlogError
 ├── AddressError             an address can not be bound
 ├── SinkError                a place that records go to can not be opened or written
 ├── LogFailed                the broker was stopped since its log could not be written
+├── LogError                 a log can not be read
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
     ├── ProxyHeaderError     PROXY protocol v1/v2
@@ -65,6 +66,10 @@ class SinkError(DoorlogError):
 
 class LogFailed(DoorlogError):
     """The broker was stopped since its log could not be written (``log.on_error: stop``)."""
+
+
+class LogError(DoorlogError):
+    """A log can not be read. ``str()`` is ready for an operator: the place, the fault, the remedy."""
 
 
 class AddressError(DoorlogError):

@@ -1,41 +1,27 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd`` and ``schema``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema`` and ``verify``."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from doorlog import __version__
-from doorlog.errors import AddressError, DoorlogError, SettingsError
+from doorlog.application import commands_verify
+from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
+from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
+
+__all__ = ["EXIT_CODES", "ExitCode", "app"]
 
 # What a command needs is imported when it runs: --help and completion answer at once, and a health check that runs
 # twice a minute costs little.
 # ruff: noqa: PLC0415
 
 
-class ExitCode(IntEnum):
-    """What the process says when it ends."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    SETTINGS = 3
-    ADDRESS = 4
-
-
-EXIT_CODES = {
-    ExitCode.OK: "stopped or checked cleanly, healthy, done",
-    ExitCode.FAILED: "failed; not healthy",
-    ExitCode.USAGE: "wrong usage",
-    ExitCode.SETTINGS: "the configuration is wrong, or a file that it names",
-    ExitCode.ADDRESS: "an address can not be bound",
-}
 _EPILOG = """\
 Exit codes:
 
@@ -54,13 +40,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: twice as fast, and it can be searched
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_FILE = {"metavar": "FILE", "show_default": False}
-Config = Annotated[Path, typer.Option("-c", "--config", help="Configuration file (YAML).", **_FILE)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _examples(*lines: str) -> str:
-    return "\n".join(("Examples:\n\n\b", *(f"  {line}" for line in lines)))
 
 
 def _print_version(wanted: bool) -> None:
@@ -80,14 +59,14 @@ def _doorlog(
 
 @app.command(
     short_help="Run the broker.",
-    epilog=_examples(
+    epilog=examples(
         "doorlog run                                 a broker for this machine",
         "doorlog run --bind-all --port-offset 10000  for devices on the network, MQTT over TLS on port 18883",
         "doorlog run -c /etc/doorlog/doorlog.yaml    for real",
     ),
 )
 def run(
-    config: Annotated[Path | None, typer.Option("-c", "--config", help="Configuration file (YAML).", **_FILE)] = None,
+    config: Annotated[Path | None, typer.Option("-c", "--config", help="Configuration file (YAML).", **FILE)] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -131,25 +110,27 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="doorlog: %(name)s: %(message)s")
     try:
         if config is not None:
-            start.run_configured(config, console=console, warn=_warn, tell=_say)
+            start.run_configured(config, console=console, warn=warn, tell=say)
         else:
             start.run_locally(
                 folder or Path(".doorlog"),
                 bind_all=bind_all,
                 port_offset=port_offset or 0,
                 console=console,
-                warn=_warn,
+                warn=warn,
                 tell=typer.echo,
             )
     except AddressError as error:
-        _fail(str(error), ExitCode.ADDRESS)
+        fail(str(error), ExitCode.ADDRESS)
+    except LogFailed as error:
+        fail(str(error), ExitCode.FAILED)
     except DoorlogError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
 
 
 @app.command(
     short_help="Check a configuration without starting.",
-    epilog=_examples(
+    epilog=examples(
         "doorlog check -c config/production.yaml", "doorlog check -c doorlog.yaml --json | jq -r '.[].sentence'"
     ),
 )
@@ -169,28 +150,33 @@ def check(config: Config, as_json: AsJson = False) -> None:
         print_findings(config, findings)
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        _fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
+        fail(f"{config}: {errors} error{'s'[: errors > 1]} would keep the broker from starting", ExitCode.SETTINGS)
 
 
 @app.command(
     short_help="Tell whether a running broker accepts connections.",
-    epilog=_examples("doorlog health -c /etc/doorlog/doorlog.yaml && echo all is well"),
+    epilog=examples("doorlog health -c /etc/doorlog/doorlog.yaml && echo all is well"),
 )
 def health(config: Config, as_json: AsJson = False) -> None:
     """Tell whether the broker of a configuration accepts connections on every port; exit code 1 if it does not.
+
+    With monitor.bind in the configuration, its log is asked for, too: not healthy while the file can not be written.
 
     To be run where the broker runs: on the same machine, in the same container. On Linux it looks into the kernel's
     table of open ports, so that no record is left for it in the log; elsewhere it connects and hangs up.
 
     With --json: a list of objects with listener, healthy and sentence.
     """
-    from doorlog.application.health import check_health
+    from doorlog.application.health import ask_monitor, check_health
     from doorlog.settings.load import load_settings
 
     try:
-        answers = check_health(load_settings(config).listeners)
+        settings = load_settings(config)
+        answers = check_health(settings.listeners)
+        if settings.monitor is not None:
+            answers.append(ask_monitor(settings.monitor.bind, settings.monitor.address))
     except DoorlogError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
     if as_json:
         typer.echo(json.dumps([answer._asdict() for answer in answers], indent=2))
     for answer in answers:
@@ -204,7 +190,7 @@ def health(config: Config, as_json: AsJson = False) -> None:
 
 @app.command(
     short_help="Give a user a password.",
-    epilog=_examples("doorlog passwd users.txt pump-17", "doorlog passwd users.txt pump-17 <pump-17.password"),
+    epilog=examples("doorlog passwd users.txt pump-17", "doorlog passwd users.txt pump-17 <pump-17.password"),
 )
 def passwd(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The password file; created if it does not exist.")],
@@ -221,14 +207,14 @@ def passwd(
     try:
         set_password(file, user, read_password(sys.stdin))
     except SettingsError as error:
-        _fail(str(error), ExitCode.SETTINGS)
+        fail(str(error), ExitCode.SETTINGS)
     except ValueError as error:
-        _fail(str(error), ExitCode.FAILED)
+        fail(str(error), ExitCode.FAILED)
     typer.echo(f"{file}: {user} has a new password")
 
 
 @app.command(
-    short_help="Print the JSON Schema of the log's records.", epilog=_examples("doorlog schema > doorlog-record.json")
+    short_help="Print the JSON Schema of the log's records.", epilog=examples("doorlog schema > doorlog-record.json")
 )
 def schema() -> None:
     """Print the JSON Schema of the log's records (draft 2020-12); each line of the log is valid against it."""
@@ -237,15 +223,4 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _say(line: str) -> None:
-    typer.echo(f"doorlog: {line}", err=True)
-
-
-def _warn(line: str) -> None:
-    _say(f"warning: {line}")
-
-
-def _fail(message: str, code: ExitCode) -> NoReturn:
-    for line in message.splitlines():
-        _say(line)
-    raise typer.Exit(code)
+app.command(**commands_verify.HELP)(commands_verify.verify)
