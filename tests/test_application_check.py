@@ -11,6 +11,7 @@ import pytest
 from doorlog.application.check import Finding, check_file, check_settings
 from doorlog.settings.models import Settings
 from support.broker import ANYBODY, FREE, tls
+from support.disks import make_read_only, small_disk
 from support.pki import Pki
 
 
@@ -89,3 +90,43 @@ def test_a_log_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     assert theirs.sentence.endswith("can not be written by this user: correct its owner or its mode")
     assert f"can not be created in {tmp_path} by this user" in new.sentence
+
+
+def places(**log: Any) -> list[tuple[str, str]]:
+    return [(finding.severity, finding.place) for finding in log_findings(stdout=True, **log)]
+
+
+def test_sinks_are_looked_at_before_a_start(tmp_path: Path) -> None:
+    path = tmp_path / "doorlog.jsonl"
+    fine = {"central": {"type": "syslog", "server": "udp://127.0.0.1:514"}}
+
+    assert places(sinks=fine) == []
+    assert places(sinks={"a": {"type": "pigeon"}}) == [("error", "log.sinks.a.type")]
+    assert places(sinks={"a": {"type": "syslog", "sever": "udp://127.0.0.1"}}) == [
+        ("error", "log.sinks.a.server"),
+        ("error", "log.sinks.a.sever"),
+    ]
+    nats = {"fleet": {"type": "nats", "servers": ["nats://127.0.0.1:4222"]}}
+    assert places(sinks=nats) == [("error", "log.sinks.fleet.buffer")]
+    assert places(sinks=nats, file={"path": path}) == []
+    assert places(sinks={"own": {"type": "mqtt", "topic": "a/#"}}) == [("error", "log.sinks.own.topic")] * 2
+
+
+def test_keys_are_looked_at_before_a_start(tmp_path: Path) -> None:
+    nowhere, short = tmp_path / "nowhere", tmp_path / "short"
+    short.write_bytes(b"short")
+    readable = tmp_path / "readable"
+    readable.write_bytes(bytes(32))
+    readable.chmod(0o644)
+
+    assert places(checkpoint={"keyfile": nowhere}) == [("error", "log.checkpoint.keyfile")]
+    assert places(privacy={"user_name": "hmac", "keyfile": short}) == [("error", "log.privacy.keyfile")]
+    assert places(privacy={"user_name": "hmac", "keyfile": readable}) == [("warning", "log.privacy.keyfile")]
+
+
+def test_a_log_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        make_read_only(disk)
+        (finding,) = log_findings(file={"path": disk / "doorlog.jsonl"})
+
+    assert finding.sentence.endswith(f"can not be created, since {disk} is mounted read-only")

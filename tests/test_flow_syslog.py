@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from doorlog.log.courier import GRACE_SECONDS, QUEUE_BYTES, Backoff, Courier
+from doorlog.log.backoff import Backoff
+from doorlog.log.courier import GRACE_SECONDS, QUEUE_BYTES, Courier
 from doorlog.log.faults import Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.pipeline import Pipeline

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorlog.errors import SinkError
-from doorlog.log.courier import BATCH_BYTES, BATCH_LINES, Backoff, Courier
+from doorlog.log.backoff import Backoff
+from doorlog.log.courier import BATCH_BYTES, BATCH_LINES, Courier
 from doorlog.log.faults import Fault, Faults
 from doorlog.log.sink import Sink, SinkStatus
 from doorlog.log.stdout_sink import StdoutSink

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,9 +149,18 @@ async def test_a_server_that_ends_ends_the_connection_at_once(tmp_path: Path) ->
             await connection.publish(messages(2, 3))
 
 
+def wait_until_stopped(pid: int) -> None:
+    """Wait until SIGSTOP has arrived: a signal to another process takes its time."""
+    end = time.monotonic() + 5
+    while "(stopped)" not in Path(f"/proc/{pid}/status").read_text("utf-8"):
+        assert time.monotonic() < end
+        os.sched_yield()
+
+
 async def test_a_server_that_falls_silent_is_waited_for_within_the_time_out(tmp_path: Path) -> None:
     async with single(tmp_path) as server, connected(server, timeout=0.2) as connection:
-        server.server.process.send_signal(19)  # SIGSTOP
+        server.server.process.send_signal(signal.SIGSTOP)
+        wait_until_stopped(server.server.process.pid)
         with pytest.raises(SinkError, match=r"no answer within 0.2 s$") as failed:
             await connection.publish(messages(1, 3))
         await connection.close()

@@ -21,6 +21,7 @@ from doorlog.events.sentences import message_of
 from support.broker import FREE, running, tls
 from support.clients.raw_tls import Offer, handshake_then, open_tunnel
 from support.log_fields import FIELDS
+from support.log_promises import PROMISES
 from support.pki import SERVER, Pki
 from support.records import action_is
 from support.users import our_auth, write_users
@@ -63,6 +64,11 @@ _EXAMPLES: Final[tuple[tuple[str, str, dict[str, str]], ...]] = (
         "The promise in numbers: as many records as sockets. A log without this line was cut off.",
         {"action": "audit_stopped"},
     ),
+    (
+        "All of it is vouched for",
+        "After so many records, at the end of each segment and behind the log's last word; signed, if there is a key.",
+        {"action": "audit_checkpoint"},
+    ),
 )
 _INTRODUCTION: Final = """\
 # The log
@@ -75,6 +81,11 @@ JSON Schema; [codes.md](codes.md) explains each `event.code`; where the log goes
 **The promise:** each accepted socket leaves exactly one `connect` record, whatever the client, the load or the fault.
 `event.sequence` has no gap, so that a missing line shows. No field can hold a password or a token.
 
+## Promises
+
+What is promised of the log, and the test that breaks things to prove it. How it is kept: [delivery.md](delivery.md).
+
+{promises}
 ## Read it
 
 ```console
@@ -98,7 +109,7 @@ numbers that are others each time, by `make docs`.
 async def page(folder: Path) -> str:
     """Run a broker and return the page."""
     records = _shown(await live_records(folder))
-    blocks = [_INTRODUCTION, "## Records\n"]
+    blocks = [_INTRODUCTION.replace("{promises}", _promises()), "## Records\n"]
     for title, text, wanted in _EXAMPLES:
         example = next(filter(action_is(**{"action": "connect", **wanted}), records))
         blocks += [f"### {title}\n", *([f"{text}\n"] if text else []), f"```json\n{pretty(example)}\n```\n"]
@@ -173,6 +184,7 @@ _EXAMPLE_VALUES: Final[dict[str, Any]] = {
     "event.duration": 18_078_465,
     "service.instance.id": "6bc2c0eddce3",
     "doorlog.auth.verdicts.duration": 1_284_117,
+    "doorlog.previous_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "source.bytes": 318,
     "destination.port": 8883,
     "destination.bytes": 1_329,
@@ -222,6 +234,11 @@ _OURS_TOO: Final = {
     "tls.server.generation",
     "tls.server.supported_versions",
 }
+
+
+def _promises() -> str:
+    rows = "".join(f"| {promise} | `{test}` |\n" for promise, test in PROMISES)
+    return "| promise | proof |\n| --- | --- |\n" + rows
 
 
 def _fields() -> str:

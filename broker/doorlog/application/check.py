@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from doorlog.application.check_listeners import check_listeners
 from doorlog.application.check_plugins import check_plugins, open_doors
 from doorlog.certificates import Severity
-from doorlog.errors import SettingsError
+from doorlog.embedded.log_topics import log_topics
+from doorlog.errors import SettingsError, SinkError
+from doorlog.log.opening import check_sink
+from doorlog.log.privacy import Concealment
+from doorlog.log.signing import Checkpoints
 from doorlog.settings.load import load_settings
 from doorlog.settings.models import Settings
 
@@ -69,6 +74,7 @@ def check_settings(settings: Settings, now: datetime | None = None) -> list[Find
         *open_doors(settings),
         *check_plugins(settings),
         *_check_log(settings),
+        *_check_promises(settings),
     )
     return sorted((Finding(*finding) for finding in found), key=lambda finding: _ORDER[finding.severity])
 
@@ -82,6 +88,32 @@ def _check_log(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
     elif not log.stdout:
         severity: Severity = "info" if log.console == "always" else "warning"
         yield severity, "log", "no record is kept: set log.file.path, or log.stdout for a container"
+
+
+def _check_promises(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
+    """Look at the keys of the log, and at its sinks."""
+    log = settings.log
+    findings: list[str] = []
+
+    def conceal() -> None:
+        findings.extend(finding.sentence for finding in Concealment(log.privacy).findings)
+
+    looks: list[tuple[str, Callable[[], object]]] = [
+        ("log.checkpoint.keyfile", lambda: Checkpoints(log.checkpoint)),
+        ("log.privacy.keyfile", conceal),
+        ("log.sinks", lambda: log_topics(log)),
+    ]
+    looks += [(f"log.sinks.{name}", partial(check_sink, name, log)) for name in log.sinks]
+    for place, look in looks:
+        try:
+            look()
+        except SettingsError as error:
+            for where, fault in error.faults or ((place, str(error).removeprefix(f"{place}: ")),):
+                yield "error", where, fault
+        except SinkError as error:
+            yield "error", place, str(error)
+    for sentence in findings:
+        yield "warning", "log.privacy.keyfile", sentence
 
 
 def _unwritable(path: Path) -> str | None:

@@ -181,7 +181,9 @@ class FileCourier:
             self._retried += 1
         self._took(lines)
         with self._changed:
-            self._fault = None
+            was_out, self._fault = self._fault is not None, None
+        if was_out:
+            self._faults.recovered(self.name)
         return True
 
     def _attempt(self, lines: Sequence[bytes]) -> BaseException | None:

@@ -15,7 +15,7 @@ from doorlog.log.file_courier import FileCourier
 from doorlog.log.log_file import LogFile
 from doorlog.log.privacy import Concealment
 from doorlog.log.processors import record_processors
-from doorlog.log.registry import build_sink
+from doorlog.log.registry import build_sink, sink_class, sink_settings
 from doorlog.log.sink import SinkContext, release
 from doorlog.log.stdout_sink import StdoutSink
 from doorlog.log.writer import Log
@@ -97,15 +97,32 @@ def _sinks(
     for name, wanted in settings.sinks.items():
         context = SinkContext(name, service.name, service.instance.id, service.version, publish)
         sink = build_sink(f"log.sinks.{name}", wanted.type, wanted.options, context)
-        if (wanted.buffer or sink.buffer) == "memory":
+        if _is_in_memory(name, settings, sink.buffer):
             yield Courier(sink, faults, queue_bytes=wanted.queue_bytes)
-        elif settings.file is None:
-            place = f"log.sinks.{name}.buffer"
-            fault = "file needs log.file: set it, or buffer: memory, where an outage may cost records"
-            raise SettingsError(f"{place}: {fault}", ((place, fault),))
-        else:
-            path = settings.file.path
-            yield FileCourier(sink, path, cursor_path(path, name), faults)
+        elif settings.file is not None:
+            yield FileCourier(sink, settings.file.path, cursor_path(settings.file.path, name), faults)
+
+
+def check_sink(name: str, settings: LogSettings) -> None:
+    """Look whether a sink is configured as its type wants it, without opening it.
+
+    Raises:
+        SettingsError: It is not; with the place and the remedy.
+    """
+    wanted = settings.sinks[name]
+    sink_settings(f"log.sinks.{name}", wanted.type, wanted.options)
+    _is_in_memory(name, settings, sink_class(f"log.sinks.{name}", wanted.type).buffer)
+
+
+def _is_in_memory(name: str, settings: LogSettings, usual: str) -> bool:
+    """Tell where lines wait for a sink."""
+    if (settings.sinks[name].buffer or usual) == "memory":
+        return True
+    if settings.file is None:
+        place = f"log.sinks.{name}.buffer"
+        fault = "file needs log.file: set it, or buffer: memory, where an outage may cost records"
+        raise SettingsError(f"{place}: {fault}", ((place, fault),))
+    return False
 
 
 def service_part(name: str, version: str, instance_id: str) -> ServicePart:

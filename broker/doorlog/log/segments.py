@@ -101,7 +101,7 @@ def live_file(folder: Path) -> Path:
     return folder / candidates[0]
 
 
-def open_segment(path: Path) -> BinaryIO:
+def open_segment(path: Path) -> io.BufferedReader:
     """Open a file of a log for reading, decompressing it by its name.
 
     Raises:
