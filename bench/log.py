@@ -308,7 +308,7 @@ def main() -> None:
 
 def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.log", description=_WHAT)
-    parser.add_argument("--soak", type=float, default=Size.soak_seconds, help="seconds to watch memory for (60)")
+    parser.add_argument("--soak", type=float, default=60.0, help="seconds to watch memory for (60)")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured (by default that of the system)")
     parser.add_argument("--smoke", action="store_true", help="next to nothing, to see that everything still runs")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
