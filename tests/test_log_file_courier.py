@@ -112,6 +112,26 @@ def test_the_rest_is_brought_at_the_end(log: WrittenLog) -> None:
     assert sink.lines == log.written
 
 
+def test_what_is_written_between_the_last_look_and_the_end_is_brought(log: WrittenLog) -> None:
+    sink = Central()
+    courier = courier_of(log, sink)
+    looked = courier._rest
+
+    def rest() -> bool:
+        """Nothing was there a moment ago; now there is, and the end, before the thread has noticed either."""
+        courier._rest = looked  # type: ignore[method-assign]  # only this once
+        courier.write(log.append(3))
+        with courier._changed:
+            courier._deadline = time.monotonic() + PATIENCE
+        return looked()
+
+    courier._rest = rest  # type: ignore[method-assign]  # the moment that the test is about
+    courier.write([])
+    courier._thread.join(PATIENCE)
+    courier.close()
+    assert sink.lines == log.written
+
+
 def test_a_nudge_says_what_waits_and_never_waits(log: WrittenLog) -> None:
     sink = Stalled()
     with carrying(log, sink) as courier:

@@ -157,7 +157,7 @@ class FileCourier:
         """Wait for the next record; return whether to go on."""
         with self._changed:
             if self._deadline is not None:
-                return False
+                return self._is_nudged  # what was written after the last look, and before the end, is brought
             self._changed.wait_for(lambda: self._is_nudged or self._deadline is not None, LOOK_SECONDS)
             return True
 
