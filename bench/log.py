@@ -299,6 +299,7 @@ def main() -> None:
         folder = Path(name)
         _say("real failures")
         kinds = real_failures(folder)
+        gc.freeze()  # as a broker does once it has started
         for part in (throughput, loop_delay, strict, soak):
             _say(part.__name__)
             (folder / part.__name__).mkdir()

@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,7 +22,7 @@ from doorlog.log.chain import line_hash
 from doorlog.log.segments import sequence_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
 HELD_BYTES: Final = 67_108_864
 """Lines that wait in memory for a file that can not be written."""
@@ -102,9 +103,13 @@ class Journal:
         if self._cut and os.fstat(self._fd).st_size == self.size:
             os.ftruncate(self._fd, self.size - self._cut)
 
-    def write(self, lines: Iterable[bytes]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         """Append whole lines, or keep them while the file can not be written. Never raises."""
         is_out = self.fault is not None
+        if not is_out and not self._waiting:
+            if lines:
+                self._attempt(partial(self._append, lines))
+            return
         for line in lines:
             if is_out and (self._missing[2] or self._waiting_bytes + len(line) > self._held_bytes):
                 self._lose(line)
@@ -154,6 +159,29 @@ class Journal:
                 self._is_out, self._began = True, datetime.now(UTC)
             self.fault = error
             self._next_try = time.monotonic() + RETRY_SECONDS
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        """Write lines in front of which nothing waits: nearly always, all of them are taken at once."""
+        data = b"".join(lines)
+        done = 0
+        try:
+            done = os.write(self._fd, data)
+        finally:
+            if done == len(data):
+                self._took(lines, done)
+            else:
+                self._waiting.extend(lines)
+                self._waiting_bytes += len(data)
+                self._wrote(done)
+        if done < len(data):
+            self._flush()
+
+    def _took(self, lines: Sequence[bytes], size: int) -> None:
+        self.size += size
+        self._after = lines[-1]
+        if self._syncs:
+            self._unsynced.extend(lines)
+            self.dirty_since = self.dirty_since if self.dirty_since is not None else time.monotonic()
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self._waiting))[self._cut :]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from doorlog.errors import SettingsError
 from doorlog.events.codes import Action
+from doorlog.events.records import Connection
 from doorlog.log import audit
 from doorlog.log.backlog import Overflow
 from doorlog.log.journal import RETRY_SECONDS
@@ -95,7 +96,14 @@ class Scribe:
 
     def write(self, items: Iterable[Event | Overflow]) -> None:
         """Write events."""
-        self._write([line for item in items for line in self._lines(item)])
+        lines: list[bytes] = []
+        for item in items:
+            if isinstance(item, Connection):  # nearly all
+                lines.append(self._line(item))
+                self._last = item.event.action
+            else:
+                lines += self._lines(item)
+        self._write(lines)
 
     def sync(self) -> bool:
         """Put everything on disk; whether it is."""
