@@ -21,9 +21,10 @@ from doorlog.log.faults import Faults
 from doorlog.log.log_file import LogFile
 from doorlog.log.pipeline import Pipeline
 from doorlog.log.processors import record_processors
-from doorlog.log.scribe import Scribe, deliver_end
+from doorlog.log.scribe import Scribe
 from doorlog.log.segments import closed_segments, whole_lines
 from doorlog.log.signing import Checkpoints
+from doorlog.log.sink import release
 from doorlog.settings.log_models import CheckpointSettings, FileLogSettings
 from support.events import SERVICE, WHEN, failed_connect, served_certificate, stopped_audit
 from support.log_lines import check_chain
@@ -144,7 +145,7 @@ def test_a_log_that_was_not_closed_begins_with_the_gap_and_goes_on(path: Path) -
     first = Desk(path)
     first.scribe.begin()
     first.scribe.write([failed_connect()])
-    deliver_end(first.log_file, first.faults)  # killed
+    release(first.log_file, first.faults)  # killed
     second = Desk(path)
     second.scribe.begin()
     second.scribe.write([stopped_audit()])
@@ -385,7 +386,7 @@ def test_an_end_that_fails_is_counted() -> None:
 
     faults, stuck = Faults(lambda _: None), Stuck()
     file: Any = stuck
-    deliver_end(file, faults)
+    release(file, faults)
     stuck.error = RuntimeError("worse")
-    deliver_end(file, faults)
+    release(file, faults)
     assert [(fault.count, fault.lost) for fault in faults.all()] == [(2, 2)]

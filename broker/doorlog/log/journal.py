@@ -177,11 +177,15 @@ class Journal:
             self._flush()
 
     def _took(self, lines: Sequence[bytes], size: int) -> None:
-        self.size += size
+        self._grew(size)
         self._after = lines[-1]
         if self._syncs:
             self._unsynced.extend(lines)
-            self.dirty_since = self.dirty_since if self.dirty_since is not None else time.monotonic()
+
+    def _grew(self, size: int) -> None:
+        self.size += size
+        if size and self._syncs and self.dirty_since is None:
+            self.dirty_since = time.monotonic()
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self._waiting))[self._cut :]
@@ -194,9 +198,7 @@ class Journal:
 
     def _wrote(self, done: int) -> None:
         """Take note of bytes that the file took: whole lines, and maybe the beginning of one."""
-        self.size += done
-        if done and self._syncs and self.dirty_since is None:
-            self.dirty_since = time.monotonic()
+        self._grew(done)
         done += self._cut
         while self._waiting and done >= len(self._waiting[0]):
             line = self._waiting.popleft()

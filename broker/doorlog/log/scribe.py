@@ -145,7 +145,7 @@ class Scribe:
             self._check()
         if self._file is not None:
             self._file.journal.sync()
-            deliver_end(self._file, self._faults)
+            release(self._file, self._faults)
         for sink in self._sinks:
             release(sink, self._faults)
         self._faults.say_sums()
@@ -223,11 +223,3 @@ class Scribe:
         self._is_out = failure is not None
         name = self._file.name
         self._faults.say(f"{name} can not be written: {failure}" if failure else f"{name} is written again")
-
-
-def deliver_end(file: LogFile, faults: Faults) -> None:
-    """Close the file; its failure is counted and goes no further."""
-    try:
-        file.close()
-    except Exception as error:  # noqa: BLE001 - as for any sink
-        faults.add(file.name, error, lost=getattr(error, "lost", None) or 0)
