@@ -175,6 +175,15 @@ def test_any_changed_byte_is_found(data: st.DataObject) -> None:
         assert report.finding.line == where + 1
 
 
+@pytest.mark.parametrize("flip", [1, 2, 0x20, 0x80])
+def test_any_changed_byte_of_the_last_checkpoint_is_found(flip: int) -> None:
+    *before, checkpoint = good().lines
+    for place in range(len(checkpoint) - 1):
+        changed_line = bytearray(checkpoint)
+        changed_line[place] ^= flip
+        assert verify(one_file([*before, bytes(changed_line)]), KEYS).finding, bytes(changed_line)
+
+
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_a_changed_number_in_a_line_is_named(data: st.DataObject) -> None:

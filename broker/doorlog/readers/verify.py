@@ -19,7 +19,7 @@ from doorlog.readers.breaks import Break, changed, explain, finding, spoiled
 from doorlog.readers.counts import RunCounts
 from doorlog.readers.gaps import accounts_for, gap_of, is_removal
 from doorlog.readers.lines import LONGEST_LINE, blocks_of
-from doorlog.readers.record import Line
+from doorlog.readers.record import Line, value_at
 from doorlog.readers.report import Finding, Kind, Report, counted
 from doorlog.readers.usual import Usual
 from doorlog.readers.vouching import Vouching
@@ -247,9 +247,7 @@ class _Walk:
             found = Finding(Kind.REMOVED, "the log", 0, None, sentence, _COMPARE)
         if first and last:
             report.last_sequence, report.last_time = last.sequence, last.time
-            if found is None and last.parsed() is None:  # no line behind it tells
-                found = changed(last, "it is no JSON")
-            found = found or self._vouching.unsigned(last) or self._vouching.missing(first, last)
+            found = found or _last_line(last) or self._vouching.unsigned(last) or self._vouching.missing(first, last)
             report.vouched = self._vouching.vouched(last.sequence or 0)
             report.kept_checkpoints = self._vouching.found
             older = self._vouching.older(first)
@@ -263,6 +261,16 @@ def _no_first_record(line: Line, later: list[Line]) -> Finding:
     if not any(other.is_record for other in later):
         raise LogError(f"{line.file}: {_NO_LOG}")
     return explain(Break((), line, later))
+
+
+def _last_line(line: Line) -> Finding | None:
+    """Return what is wrong with the last line of all in itself: no line behind it tells."""
+    record = line.parsed()
+    if record is None:
+        return changed(line, "it is no JSON")
+    if line.action != Action.AUDIT_CHECKPOINT and value_at(record, "doorlog", "checkpoint") is not None:
+        return changed(line, "it is signed as a checkpoint is, and says that it is something else")
+    return None
 
 
 def _truncation(line: Line) -> Finding | None:
