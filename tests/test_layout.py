@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("certificates", "settings"),
     ("log", "identity", "door"),
     ("embedded", "readers"),
+    ("simulation",),
     ("application",),
     ("__main__",),
 )

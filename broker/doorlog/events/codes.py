@@ -18,6 +18,7 @@ class Action(StrEnum):
     AUDIT_GAP = "audit_gap"
     AUDIT_CHECKPOINT = "audit_checkpoint"
     FLOOD = "flood"
+    DEVICE_CONFIRMED = "device_confirmed"
 
 
 class Outcome(StrEnum):

@@ -15,13 +15,16 @@ from pydantic import Field
 from doorlog.events.audit_parts import AuditPart, CheckpointPart, FloodPart, GapPart
 from doorlog.events.base import Count, Part, Port, Text
 from doorlog.events.codes import Action, Outcome, Stage
+from doorlog.events.device_parts import UNKNOWN_DEVICE, CandidatePart, ConfirmedPart, DeviceEvidencePart, DevicePart
 
 __all__ = [
+    "UNKNOWN_DEVICE",
     "AlertPart",
     "AuditPart",
     "AuthPart",
     "CandidatePart",
     "CheckpointPart",
+    "ConfirmedPart",
     "ConnackPart",
     "Count",
     "DestinationPart",
@@ -141,6 +144,8 @@ class TlsClientPart(Part):
     supported_versions: tuple[str, ...] | None = None
     alpn: tuple[Text, ...] | None = None
     ja4: str | None = None
+    tickets: tuple[str, ...] | None = None
+    """Which TLS sessions it offered to resume: digests, to be compared with ``tls.ticket`` of earlier records."""
     x509: X509Part | None = None
     hash: HashPart | None = None
 
@@ -174,6 +179,8 @@ class TlsPart(Part):
     cipher: str | None = None
     resumed: bool | None = None
     next_protocol: str | None = None
+    ticket: str | None = None
+    """Digest of what the device was given to resume this session with: 16 hexadecimal digits."""
     alert: AlertPart | None = None
     client: TlsClientPart | None = None
     server: TlsServerPart | None = None
@@ -210,6 +217,14 @@ class ProxyPart(Part):
 
     ip: str
     port: Port
+    server_name: Text | None = None
+    """The host name that the device asked the load balancer for (PROXY 2.2.2, authority)."""
+    tls_version: Text | None = None
+    """The TLS version between the device and the load balancer."""
+    client_name: Text | None = None
+    """The common name of the certificate that the device showed to the load balancer."""
+    client_verified: bool | None = None
+    """Whether the load balancer verified that certificate."""
 
 
 class VerdictPart(Part):
@@ -226,32 +241,6 @@ class AuthPart(Part):
 
     method: str | None = None
     verdicts: tuple[VerdictPart, ...] = ()
-
-
-class CandidatePart(Part):
-    """A device that this attempt could have been."""
-
-    id: Text
-    score: Annotated[float, Field(ge=0, le=1)]
-
-
-class DeviceEvidencePart(Part):
-    """``doorlog.device``: why we think that it was this device."""
-
-    method: str | None = None
-    confidence: Literal["certain", "likely", "ambiguous", "unknown"]
-    evidence: tuple[str, ...] = ()
-    candidates: tuple[CandidatePart, ...] | None = None
-
-
-UNKNOWN_DEVICE = DeviceEvidencePart(confidence="unknown")
-"""What every event says of its device until identity knows better: an event that stays so need not be copied."""
-
-
-class DevicePart(Part):
-    """ECS ``device.*``: only when the device is certain or likely."""
-
-    id: Text
 
 
 class FindingPart(Part):
@@ -280,6 +269,7 @@ class DoorlogPart(Part):
     gap: GapPart | None = None
     checkpoint: CheckpointPart | None = None
     flood: FloodPart | None = None
+    confirmed: ConfirmedPart | None = None
     fault: Text | None = None
     """What kept the log from writing this record whole; set by the log."""
     previous_sha256: str | None = None

@@ -88,6 +88,12 @@ class FloodEvent(Connection):
     actions = frozenset({Action.FLOOD})
 
 
+class DeviceConfirmedEvent(Connection):
+    """An admitted device explains earlier attempts: it is the one that they were, or were taken for another one."""
+
+    actions = frozenset({Action.DEVICE_CONFIRMED})
+
+
 class CertificateEvent(Event):
     """A chain is served from now on, or is about to expire."""
 
@@ -107,6 +113,7 @@ EVENT_MODELS: tuple[type[Event], ...] = (
     DisconnectEvent,
     AuthorizeEvent,
     FloodEvent,
+    DeviceConfirmedEvent,
     CertificateEvent,
     AuditEvent,
 )
@@ -127,6 +134,7 @@ AnyEvent = Annotated[
     | Annotated[DisconnectEvent, Tag("DisconnectEvent")]
     | Annotated[AuthorizeEvent, Tag("AuthorizeEvent")]
     | Annotated[FloodEvent, Tag("FloodEvent")]
+    | Annotated[DeviceConfirmedEvent, Tag("DeviceConfirmedEvent")]
     | Annotated[CertificateEvent, Tag("CertificateEvent")]
     | Annotated[AuditEvent, Tag("AuditEvent")],
     Discriminator(_tag),
