@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     Execute = Callable[..., sqlite3.Cursor]
 
 
-def load(connection: sqlite3.Connection) -> tuple[Statistics, Calibration, float | None]:
+def load(execute: Execute) -> tuple[Statistics, Calibration, float | None]:
     """Return the counters of a directory, and when its first device was seen (seconds since 1970; None for never)."""
     statistics, calibration, began = Statistics(), Calibration(), None
-    for key, value in connection.execute("SELECT key, value FROM statistic"):
+    for key, value in execute("SELECT key, value FROM statistic"):
         kind, _, name = key.partition(" ")
         match kind:
             case "stays":
@@ -30,7 +30,7 @@ def load(connection: sqlite3.Connection) -> tuple[Statistics, Calibration, float
                 calibration = Calibration(json.loads(value))
             case "began":
                 began = json.loads(value)
-    recount(connection.execute, statistics)
+    recount(execute, statistics)
     return statistics, calibration, began
 
 

@@ -61,6 +61,8 @@ class Directory:
         self._connection = _open(path)
         try:
             self._learner = Learner(self._connection, remember=remember, forget_days=forget_days)
+            self._learner.begin_run()
+            self._version = self._data_version()
             self._reader = open_to_read(path)
         except sqlite3.Error as error:
             self._connection.close()
@@ -154,6 +156,9 @@ class Directory:
     def _commit(self, lessons: list[Lesson]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            if self._version != (version := self._data_version()):
+                self._version = version
+                self._learner.reload()
             for lesson in lessons:
                 self._learner.learn(lesson)
             self._learner.store_counters()
@@ -162,6 +167,10 @@ class Directory:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _data_version(self) -> int:
+        """Return a number that changes when another program writes the directory."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:

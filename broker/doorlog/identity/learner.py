@@ -38,7 +38,7 @@ class Learner:
         self._remember = remember
         self._forget = forget_days * _DAY
         self._until_look = _LOOK_AFTER
-        self.statistics, self.calibration, self._began = load(connection)
+        self.statistics, self.calibration, self._began = load(connection.execute)
 
     def learn(self, lesson: Lesson) -> None:
         """Take one lesson."""
@@ -46,8 +46,8 @@ class Learner:
             self._see(lesson)
         elif isinstance(lesson, Departure):
             self._execute(
-                "UPDATE device SET last_seen = ? WHERE id = ? AND last_seen < ?",
-                (lesson.moment, lesson.device, lesson.moment),
+                "UPDATE device SET last_seen = max(last_seen, ?), sessions = max(0, sessions - 1) WHERE id = ?",
+                (lesson.moment, lesson.device),
             )
         else:
             self._note_failure(lesson)
@@ -55,6 +55,14 @@ class Learner:
         if self._until_look <= 0 and not isinstance(lesson, Failure):
             self._until_look = _LOOK_AFTER
             self.tidy(lesson.moment if isinstance(lesson, Departure) else lesson.evidence.moment)
+
+    def reload(self) -> None:
+        """Count anew: another program has changed the directory."""
+        self.statistics, self.calibration, self._began = load(self._execute)
+
+    def begin_run(self) -> None:
+        """No device has a session: a broker begins."""
+        self._execute("UPDATE device SET sessions = 0 WHERE sessions > 0")
 
     def store_counters(self) -> None:
         """Write the counters that have changed."""
@@ -102,8 +110,8 @@ class Learner:
             statistics.count(self._where_new(place.address, place.network))
         number = self._execute(
             "INSERT INTO device (id, user_name, first_seen, last_seen, last_admitted, address, network, look, served, "
-            "listener, tls_version, protocol_version, keep_alive, connection_id) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "listener, tls_version, protocol_version, keep_alive, connection_id, sessions) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             (
                 sighting.device, sighting.user_name, moment, moment, moment, place.address, place.network, look,
                 evidence.served, sighting.listener, sighting.tls_version, sighting.protocol_version,
@@ -134,7 +142,8 @@ class Learner:
         if evidence.look != look and evidence.look is not None:
             former_look = look
         self._execute(
-            "UPDATE device SET user_name = ?, last_seen = ?, last_admitted = ?, connects = connects + 1, rhythm = ?, "
+            "UPDATE device SET user_name = ?, last_seen = ?, last_admitted = ?, connects = connects + 1, "
+            "sessions = sessions + 1, rhythm = ?, "
             "address = ?, network = ?, look = coalesce(?, look), former_look = ?, served = coalesce(?, served), "
             "listener = ?, tls_version = ?, protocol_version = ?, keep_alive = ?, connection_id = ? WHERE number = ?",
             (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from doorlog.events.changes import changed
 from doorlog.events.codes import Action, Outcome
@@ -28,13 +28,36 @@ from doorlog.identity.words import claim_reason, reasons
 
 if TYPE_CHECKING:
     from doorlog.events.parts import ConfirmedPart
-    from doorlog.identity.directory import Directory
+    from doorlog.identity.calibration import Calibration
+    from doorlog.identity.evidence import Lesson
+    from doorlog.identity.statistics import Statistics
+    from doorlog.identity.view import View
     from doorlog.settings.models import DeviceSettings
 
 MOST_CONFIRMED: Final = 1_000
 """Confirmations that wait to be recorded."""
 
 _log = logging.getLogger(__name__)
+
+
+class Knowledge(Protocol):
+    """What naming needs of a directory."""
+
+    view: View
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the fleet does as a rule."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """How true scores were."""
+        ...
+
+    def learn(self, lesson: Lesson) -> None:
+        """Take a lesson."""
+        ...
 
 
 class Naming:
@@ -48,7 +71,7 @@ class Naming:
         directory: The same; may be set before the first event.
     """
 
-    def __init__(self, settings: DeviceSettings, directory: Directory | None = None) -> None:
+    def __init__(self, settings: DeviceSettings, directory: Knowledge | None = None) -> None:
         self._id_source = settings.id
         self._most = settings.candidates
         self.directory = directory
@@ -75,7 +98,7 @@ class Naming:
         self._confirmed.clear()
         return confirmed
 
-    def _with_directory(self, event: Connection, statement: Statement | None, directory: Directory) -> Connection:
+    def _with_directory(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
         if is_admission(event):
             if statement is not None and statement.evidence.confidence == "certain":
                 self._admit(event, statement.device, directory)
@@ -88,7 +111,7 @@ class Naming:
 
     # Admitted devices teach.
 
-    def _admit(self, event: Connection, device: str, directory: Directory) -> None:
+    def _admit(self, event: Connection, device: str, directory: Knowledge) -> None:
         evidence = evidence_of(event)
         resolution = self._resolved(evidence, directory)[0] if evidence.look is not None else NOBODY
         exam = None
@@ -103,7 +126,7 @@ class Naming:
             if confirmed is not None:
                 self._confirmed.append(_confirmed_event(event, device, confirmed))
 
-    def _dismiss(self, event: Connection, device: str, directory: Directory) -> None:
+    def _dismiss(self, event: Connection, device: str, directory: Knowledge) -> None:
         directory.learn(Departure(device, event.timestamp.timestamp()))
         self._connected[device] -= 1
         if self._connected[device] <= 0:
@@ -111,7 +134,7 @@ class Naming:
 
     # Failures teach nothing: they are noted where no resolution looks.
 
-    def _fail(self, event: Connection, statement: Statement | None, directory: Directory) -> Connection:
+    def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
         evidence = evidence_of(event)
         is_claim = False
         if statement is not None and statement.evidence.method in ("client_id", "user_name"):
@@ -136,14 +159,14 @@ class Naming:
         )
         return named(event, statement)
 
-    def _weighed(self, claim: Statement, evidence: Evidence, directory: Directory) -> tuple[Statement, bool]:
+    def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
         """Say what else speaks for, or against, the name in a CONNECT that was refused."""
         known = directory.view.device(claim.device, evidence.place)
         reason, is_plausible = claim_reason(evidence, known)
         part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))
         return Statement(claim.device, part), not is_plausible
 
-    def _known_by_certificate(self, event: Connection, statement: Statement, directory: Directory) -> Statement | None:
+    def _known_by_certificate(self, event: Connection, statement: Statement, directory: Knowledge) -> Statement | None:
         """Give the device by its own id where it was admitted with this certificate; None where several were."""
         client = event.tls.client if event.tls is not None else None
         if client is not None and client.hash is not None:
@@ -155,7 +178,7 @@ class Naming:
         imported = directory.view.with_serial(statement.device)
         return Statement(imported, statement.evidence) if imported else statement
 
-    def _found(self, evidence: Evidence, directory: Directory) -> tuple[Statement | None, DeviceEvidencePart | None]:
+    def _found(self, evidence: Evidence, directory: Knowledge) -> tuple[Statement | None, DeviceEvidencePart | None]:
         """Find the device of an attempt that says nothing of it."""
         holder = directory.view.holder_of_ticket(evidence.tickets) if evidence.tickets else None
         if holder is not None:
@@ -177,7 +200,7 @@ class Naming:
         return None, part
 
     def _resolved(
-        self, evidence: Evidence, directory: Directory, *, in_words: bool = False
+        self, evidence: Evidence, directory: Knowledge, *, in_words: bool = False
     ) -> tuple[Resolution, tuple[str, ...]]:
         devices, crowd = gather(evidence, directory.view, directory.statistics)
         fleet = Fleet(directory.statistics, directory.calibration, self._connected)

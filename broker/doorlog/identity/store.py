@@ -36,7 +36,8 @@ CREATE TABLE device (
     tls_version TEXT,
     protocol_version TEXT,
     keep_alive INTEGER,
-    connection_id TEXT
+    connection_id TEXT,
+    sessions INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX device_place ON device (network, look, last_seen);
 CREATE INDEX device_look ON device (look);
