@@ -150,7 +150,8 @@ class Service:
         path, device = directory_path(self._settings), self._settings.device
         if path is None:
             return None
-        return Directory(path, remember=device.remember, forget_days=device.forget_days)
+        hidden = self._settings.log.privacy.hidden
+        return Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
 
     def _close_directory(self) -> None:
         """Once the log is closed: its thread teaches the directory."""

@@ -14,6 +14,7 @@ from doorlog.identity.store import is_damaged, open_store, open_to_read, set_asi
 from doorlog.identity.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from doorlog.identity.calibration import Calibration
@@ -46,6 +47,7 @@ class Directory:
         path: Its file. A damaged one is moved aside, and a new one begun: the log is the truth.
         remember: How many devices are kept.
         forget_days: How long an address is kept at which a device was not seen again, in days.
+        hidden: Which names ``log.privacy`` hides, as ``client_id``: they are pseudonyms here, too.
 
     Attributes:
         view: What the resolver may ask; used by one thread at a time, whichever it is.
@@ -57,11 +59,13 @@ class Directory:
         DirectoryError: The file can not be used.
     """
 
-    def __init__(self, path: Path, *, remember: int = 100_000, forget_days: float = 90.0) -> None:
+    def __init__(
+        self, path: Path, *, remember: int = 100_000, forget_days: float = 90.0, hidden: Sequence[str] = ()
+    ) -> None:
         self._connection = _open(path)
         try:
             self._learner = Learner(self._connection, remember=remember, forget_days=forget_days)
-            self._learner.begin_run()
+            self._learner.begin_run(hidden)
             self._version = self._data_version()
             self._reader = open_to_read(path)
         except sqlite3.Error as error:

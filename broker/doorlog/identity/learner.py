@@ -60,8 +60,9 @@ class Learner:
         """Count anew: another program has changed the directory."""
         self.statistics, self.calibration, self._began = load(self._execute)
 
-    def begin_run(self) -> None:
-        """No device has a session: a broker begins."""
+    def begin_run(self, hidden: Sequence[str] = ()) -> None:
+        """Note that a broker begins: no device has a session, and these names are hidden by ``log.privacy``."""
+        put(self._execute, "hidden", list(hidden))
         self._execute("UPDATE device SET sessions = 0 WHERE sessions > 0")
 
     def store_counters(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import suppress
@@ -168,6 +169,12 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise _unusable(path, error) from error
     return aside
+
+
+def hidden_names(connection: sqlite3.Connection) -> list[str]:
+    """Return which names ``log.privacy`` hides from this directory, in its words."""
+    row = connection.execute("SELECT value FROM statistic WHERE key = 'hidden'").fetchone()
+    return list(json.loads(row[0])) if row is not None else []
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
