@@ -198,13 +198,12 @@ class Naming:
         resolution, words = self._resolved(evidence, directory, in_words=True)
         if resolution.confidence == "unknown":
             return None, None
-        part = DeviceEvidencePart.model_construct(
+        part = DeviceEvidencePart(
             method="address" if evidence.look is None else "address_and_client_hello",
             confidence=resolution.confidence,
             evidence=words,
             candidates=tuple(
-                CandidatePart.model_construct(id=known.id, score=round(score, 4))
-                for known, score in resolution.candidates
+                CandidatePart(id=known.id, score=round(score, 4)) for known, score in resolution.candidates
             ),
         )
         if resolution.confidence == "likely":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIKELY: Final = 0.98
 """The score from which on a device is named."""
-WORTH_NAMING: Final = 0.002
+WORTH_NAMING: Final = 0.0005
 """The score below which a candidate beyond the first five is left out."""
 _ALWAYS: Final = 5
 _WORTH_SAYING: Final = 0.1  # all candidates together, against a stranger
