@@ -21,6 +21,7 @@ _MISSED: Final = 4.0
 """So many times its usual absence, too."""
 _MOBILITY_WEIGHT: Final = 1.0
 """Moves that each device is given beforehand, as many as expected: what it did weighs more, the more there is of it."""
+_EXCESS_WEIGHT: Final = 10.0
 _SURE: Final = 0.9999
 _OLD_LOOK: Final = 0.3  # of those whose look has changed: back to the one before
 _OTHER_LOOK: Final = 0.05  # to this very one, of all that there are
@@ -42,11 +43,12 @@ def stay(evidence: Evidence, known: Known, statistics: Statistics) -> float:
     """Return how likely a device is where it was last seen, 0 to 1.
 
     What devices of its network do after such an absence, times how much more or less than they it has moved so far
-    (a gamma-Poisson frailty: Clayton, 1978).
+    (a gamma-Poisson frailty: Clayton, 1978); and at least as often away as it has moved where others would have stayed.
     """
     move = 1.0 - statistics.stay(known.network, max(0.0, evidence.moment - known.last_seen))
     mobility = (known.moves + _MOBILITY_WEIGHT) / (known.moves_expected + _MOBILITY_WEIGHT)
-    return min(_SURE, max(0.0, 1.0 - move * mobility))
+    excess = (known.moves - known.moves_expected) / (known.connects + _EXCESS_WEIGHT)
+    return min(_SURE, max(0.0, 1.0 - max(move * mobility, excess)))
 
 
 def mover(evidence: Evidence, statistics: Statistics) -> float:
