@@ -45,6 +45,9 @@ TESTED_THROUGH = {
     "test_settings_log_models.py": "test_settings_models.py",
     "test_log_status.py": "test_log_writer.py",  # the shape of an answer
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
+    "test_identity_counters.py": "test_identity_learner.py",
+    "test_identity_gathering.py": "test_identity_view.py",
+    "test_events_device_parts.py": "test_events_parts.py",
     "test_readers_around.py": "test_readers_verify.py",
     "test_readers_breaks.py": "test_readers_verify.py",
     "test_readers_usual.py": "test_readers_verify.py",

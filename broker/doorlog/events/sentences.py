@@ -13,19 +13,32 @@ from typing import Final, NamedTuple
 from doorlog.events.audit_phrases import audit_message, audit_reason, flood_message
 from doorlog.events.codes import Action
 from doorlog.events.parts import X509Part
-from doorlog.events.phrases import PHRASES, Phrase, findings, listener
+from doorlog.events.phrases import PHRASES, Phrase, address, findings, listener
 from doorlog.events.records import (
     AuthorizeEvent,
     CertificateEvent,
     ConnectEvent,
     Connection,
+    DeviceConfirmedEvent,
     DisconnectEvent,
     Event,
     FloodEvent,
 )
 from doorlog.events.templates import AUTHORIZE, CONNECT, DISCONNECT, NO_WORDS, Words
 from doorlog.events.tls_phrases import TLS_PHRASES
-from doorlog.events.words import clip, counted, day, days_until, is_past, name_of, quoted, subject_of
+from doorlog.events.words import (
+    bare,
+    clip,
+    counted,
+    day,
+    days_until,
+    is_past,
+    name_of,
+    quoted,
+    seconds_between,
+    span,
+    subject_of,
+)
 
 LINE_LIMIT: Final = 400
 """Characters of a sentence."""
@@ -56,6 +69,8 @@ def message_of(event: Event) -> str:
     """
     if isinstance(event, FloodEvent):
         return clip(flood_message(event), LINE_LIMIT)
+    if isinstance(event, DeviceConfirmedEvent):
+        return clip(_confirmed_message(event), LINE_LIMIT)
     if isinstance(event, Connection):
         return _filled(_sentences(event).message, event)
     if isinstance(event, CertificateEvent):
@@ -69,6 +84,8 @@ def _given(event: Event) -> str:
 
 
 def _general_reason(event: Event) -> str:
+    if isinstance(event, DeviceConfirmedEvent):
+        return "admitted from the address of attempts that had failed, with the same ClientHello"
     if isinstance(event, Connection):
         return _filled(_sentences(event).reason, event)
     if isinstance(event, CertificateEvent):
@@ -151,6 +168,20 @@ def _sentences(event: Connection) -> _Sentences:
 
 def _filled(parts: _Parts, event: Connection) -> str:
     return clip("".join([literal + phrase(event) for literal, phrase in parts]), LINE_LIMIT)
+
+
+# Devices.
+
+
+def _confirmed_message(event: DeviceConfirmedEvent) -> str:
+    device = bare(event.device.id) if event.device else "a device"
+    confirmed = event.doorlog.confirmed
+    if confirmed is None:
+        return f"{device} ({address(event)}) explains earlier attempts"
+    within = span(round(seconds_between(confirmed.first, event.timestamp) * 1e9))
+    failed = f"{counted(confirmed.attempts, 'attempt')} that failed within the last {within}"
+    other = f", {confirmed.corrected} of them taken for another device's" if confirmed.corrected else ""
+    return f"{device} ({address(event)}) is admitted: it likely was the device of {failed}{other}"
 
 
 # Certificates.

@@ -19,13 +19,20 @@ class MosquittoPub(Client):
     """Publishes one message with QoS 1.
 
     Its words for a refused login are its own ("Connection Refused: not authorised."), not the specification's.
+
+    Args:
+        address: its own, if it has several.
     """
 
     name = "mosquitto_pub"
     programs = ("mosquitto_pub",)
 
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+
     async def _attempt(self, login: Login) -> ClientResult:
-        finished = await run(_arguments(login), patience=login.timeout)
+        own = ["-A", self.address] if self.address is not None else []
+        finished = await run([*_arguments(login), *own], patience=login.timeout)
         connack = CONNACK.search(finished.output)
         found = (re.search(reason, finished.output) for reason in REASONS)
         said = [match[1] for match in found if match is not None]
