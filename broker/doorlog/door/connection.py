@@ -181,6 +181,8 @@ class DoorConnection:
 
     def lost(self, error: Exception | None) -> None:
         """The socket is closed."""
+        if self.cause is None:
+            self._layers.close()  # nobody hears it, but OpenSSL forgets a session that ends without
         self._end(self._default_cause(DisconnectCause.RESET if error else DisconnectCause.CLOSED))
         self.resume_writing()
         if not self._closed.done():
