@@ -33,6 +33,7 @@ class DoorConnection:
         source: The device's address and port.
         listener: The name of the listener.
         destination_port: Its port.
+        proxy: The load balancer in front, and what it told, on a listener that has one.
         principal: Who was authenticated, None for nobody in particular.
         reader: The MQTT bytes behind the CONNECT; it ends when the device is gone or silent for too long.
         cause: How the connection ended, None while it lives.
@@ -58,6 +59,7 @@ class DoorConnection:
         "heard_at",
         "listener",
         "principal",
+        "proxy",
         "reader",
         "source",
     )
@@ -79,6 +81,7 @@ class DoorConnection:
         self.connection_id = connection_id
         self.connect: Connect = attempt.connect
         self.source = attempt.source
+        self.proxy = attempt.proxy
         self.listener = rules.name
         self.destination_port = port
         self.principal: str | None = None

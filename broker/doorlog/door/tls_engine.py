@@ -167,7 +167,7 @@ class TlsEngine(TlsWitness):
             return
         self.ticket = session_digest(session.id)
         if chain is not None and chain.asks_for_certificate and self._verified_peer() is not None:
-            chain.sessions.count_certificate()
+            chain.sessions.keep_certificates(self.client.total_bytes)
 
     def _overhear(self) -> Overheard | None:
         if self.chain is None or not self.chain.asks_for_certificate:

@@ -15,11 +15,11 @@ from typing import Final
 
 LIFETIME: Final = 7200.0
 """Seconds for which OpenSSL keeps a session."""
-MAX_WITH_CERTIFICATE: Final = 2048
-"""Sessions that hold a client certificate and are kept, per ``LIFETIME``.
+BYTES_WITH_CERTIFICATES: Final = 3 << 20
+"""Bytes of handshakes whose sessions are kept with a client's certificates, per ``LIFETIME``: some 2,000 devices.
 
-OpenSSL keeps 20,480 in all, the last ones that were used. Each takes 0.8 KB, so 17 MB; but 11.6 KB with a client
-certificate and its intermediate, so 238 MB. With this bound those of two lifetimes, which may meet, take 48 MB.
+OpenSSL keeps 20,480 sessions in all, those that were used last. Each takes 0.8 KB, so 17 MB; but with certificates it
+takes ten times the bytes of the handshake: 11.6 KB as a rule, so 238 MB, and 320 KB with all that a device can send.
 """
 
 
@@ -42,7 +42,7 @@ class SessionKeeper:
         self._context = context
         self._clock = clock
         self._since = clock()
-        self._left = MAX_WITH_CERTIFICATE
+        self._left = BYTES_WITH_CERTIFICATES
         self._keeps = True
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 1  # one resumes as well as OpenSSL's two, and is the one that the id is of
@@ -55,13 +55,17 @@ class SessionKeeper:
         """
         now = self._clock()
         if now - self._since >= LIFETIME:
-            self._since, self._left = now, MAX_WITH_CERTIFICATE
+            self._since, self._left = now, BYTES_WITH_CERTIFICATES
         keeps = self._left > 0
         if keeps is not self._keeps:  # OpenSSL copies the options when a connection begins
             self._keeps = keeps
             self._context.options ^= ssl.OP_NO_TICKET
         return keeps
 
-    def count_certificate(self) -> None:
-        """Take note that a session is kept which holds a client certificate."""
-        self._left -= 1
+    def keep_certificates(self, received: int) -> None:
+        """Take note of a session that is kept with the client's certificates.
+
+        Args:
+            received: Bytes of the client's handshake: the certificates, and little else.
+        """
+        self._left -= received

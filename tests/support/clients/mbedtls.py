@@ -49,7 +49,8 @@ class MbedTls(Client):
 
     async def _attempt(self, login: Login) -> ClientResult:
         program = await compiled()
-        finished = await run([program, *_arguments(login), *([self.session] if self.session else [])], stdin=login.connect_packet, patience=login.timeout)
+        arguments = [*_arguments(login), *([str(self.session)] if self.session else [])]
+        finished = await run([program, *arguments], stdin=login.connect_packet, patience=login.timeout)
         connack = re.search(r"CONNACK (\d+)", finished.output)
         found = (re.search(reason, finished.output) for reason in REASONS)
         said = (match[1].strip() for match in found if match is not None)
