@@ -113,7 +113,9 @@ MQTT = {
 }
 FLAGS = {"mqtt.protocol_version", "mqtt.keep_alive", "mqtt.clean_session"}
 AUTH = {"doorlog.auth.method", "doorlog.auth.verdicts"}
-BEHIND_PROXY = {"doorlog.proxy.ip", "doorlog.proxy.port"}
+BEHIND_PROXY = {
+    f"doorlog.proxy.{what}" for what in ("ip", "port", "server_name", "tls_version", "client_name", "client_verified")
+}
 
 
 def judging(code: Code, reason: str | None = None) -> Scripted:
@@ -129,7 +131,8 @@ async def test_an_admitted_device_behind_everything(pki: Pki) -> None:
     offer = Offer(certfile=shown.certfile, keyfile=shown.keyfile, alpn=("mqtt",))
     settings = tls(pki.server(), cafile=pki.cafile, client_certificate="required", alpn=["mqtt"])
     async with open_door(judging(Code.ADMITTED), {"lb": {"bind": FREE, "tls": settings, **PROXY}}) as opened:
-        dial = Dial(preamble=mqtt.proxy_v2("10.0.0.9", ports=(4711, 8883)))
+        told = (mqtt.tlv(0x02, "pumps.example.org"), mqtt.ssl_tlv("pump-17"))
+        dial = Dial(preamble=mqtt.proxy_v2("10.0.0.9", ports=(4711, 8883), tlvs=told))
         packet = mqtt.connect("pump-17", user_name="anna", password="secret", keep_alive=60)
         seen = await handshake_then(opened.target("lb"), "fin", offer, dial, data=packet, expect=4)
         connect, disconnect = await opened.connect(), await opened.disconnect()

@@ -41,7 +41,6 @@ CONNACK_OF = {
     Code.AUTH_TIMEOUT: 3,
     Code.LOG_UNAVAILABLE: 3,
     Code.THROTTLED: 3,
-    Code.LOG_UNAVAILABLE: 3,
     Code.BAD_PASSWORD: 4,
     Code.UNKNOWN_USER: 4,
     Code.NO_CREDENTIALS: 5,
