@@ -287,8 +287,16 @@ def test_a_full_hello_is_read_with_its_grease() -> None:
         server_name="broker.example",
         offers_psk=True,
         key_share_groups=(0x2A2A, 29),
-        tickets=(session_digest(b"a session ticket"),),
+        tickets=(),
     )
+
+
+def test_devices_of_one_build_say_the_same_whatever_they_resume() -> None:
+    """What is worked out of a hello is remembered for all of them."""
+    fresh, again = (parse_client_hello(build_hello(session_id=session_id)) for session_id in (b"", b"from TLS 1.2"))
+    assert fresh.tickets != again.tickets
+    assert fresh == again
+    assert hash(fresh) == hash(again)
 
 
 @pytest.mark.parametrize("tail", [b"", b"\0\0"])

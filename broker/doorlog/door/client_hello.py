@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from doorlog.door.tls_sessions import session_digest
@@ -63,7 +63,7 @@ class ClientHello:
             4.2.11).
         key_share_groups: The groups for which a key share came along (RFC 8446, 4.2.8).
         tickets: Digests of the sessions that it offers to resume: the first four identities of pre-shared keys, or else
-            the session id (RFC 8446, 4.2.11; RFC 5246, 7.4.1.2).
+            the session id (RFC 8446, 4.2.11; RFC 5246, 7.4.1.2). Not compared: hellos of one build are equal.
     """
 
     legacy_version: int
@@ -76,7 +76,7 @@ class ClientHello:
     server_name: str | None
     offers_psk: bool
     key_share_groups: tuple[int, ...]
-    tickets: tuple[str, ...]
+    tickets: tuple[str, ...] = field(compare=False)
 
 
 def parse_client_hello(message: bytes) -> ClientHello:

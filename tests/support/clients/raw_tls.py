@@ -288,7 +288,9 @@ def _vector(body: bytes) -> bytes:
 def _has_client_hello(records: bytes) -> bool:
     """Whether one of these records is a ClientHello, the answer to a HelloRetryRequest."""
     while records:
-        if records[0] == CONTENT_HANDSHAKE and records[5] == HANDSHAKE_CLIENT_HELLO:
+        length = int.from_bytes(records[3:5], "big")
+        begins = HANDSHAKE_CLIENT_HELLO.to_bytes() + (length - 4).to_bytes(3, "big")  # an encrypted one may begin with 1
+        if records[0] == CONTENT_HANDSHAKE and records[5:9] == begins:
             return True
-        records = records[5 + int.from_bytes(records[3:5], "big") :]
+        records = records[5 + length :]
     return False
