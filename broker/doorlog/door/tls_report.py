@@ -70,8 +70,8 @@ def _client_part(tls: TlsWitness) -> TlsClientPart | None:
         return None
     offered = _offer_of(hello, tls.ja4) if hello else TlsClientPart()
     own: dict[str, object] = {}  # what devices of one build do not have in common
-    if tls.offered_tickets:
-        own["tickets"] = tls.offered_tickets
+    if tickets := tls.offered_tickets:
+        own["tickets"] = tickets
     if certificate is not None:
         own |= {"x509": x509_part(certificate), "hash": HashPart(sha256=certificate.sha256)}
     return offered.model_copy(update=own) if own else offered

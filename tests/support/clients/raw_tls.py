@@ -289,7 +289,9 @@ def _has_client_hello(records: bytes) -> bool:
     """Whether one of these records is a ClientHello, the answer to a HelloRetryRequest."""
     while records:
         length = int.from_bytes(records[3:5], "big")
-        begins = HANDSHAKE_CLIENT_HELLO.to_bytes() + (length - 4).to_bytes(3, "big")  # an encrypted one may begin with 1
+        begins = HANDSHAKE_CLIENT_HELLO.to_bytes() + (length - 4).to_bytes(
+            3, "big"
+        )  # an encrypted one may begin with 1
         if records[0] == CONTENT_HANDSHAKE and records[5:9] == begins:
             return True
         records = records[5 + length :]
