@@ -289,10 +289,8 @@ def _has_client_hello(records: bytes) -> bool:
     """Whether one of these records is a ClientHello, the answer to a HelloRetryRequest."""
     while records:
         length = int.from_bytes(records[3:5], "big")
-        begins = HANDSHAKE_CLIENT_HELLO.to_bytes() + (length - 4).to_bytes(
-            3, "big"
-        )  # an encrypted one may begin with 1
-        if records[0] == CONTENT_HANDSHAKE and records[5:9] == begins:
+        fills_it = length == 4 + int.from_bytes(records[6:9], "big")  # an encrypted one may begin with 1, too
+        if records[0] == CONTENT_HANDSHAKE and records[5] == HANDSHAKE_CLIENT_HELLO and fills_it:
             return True
         records = records[5 + length :]
     return False
