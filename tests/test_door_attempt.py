@@ -12,6 +12,7 @@ from doorlog.door.attempt import CONNACK_OF, Attempt, ListenerRules
 from doorlog.door.classify import Ending
 from doorlog.door.connect_packet import CONNACK_NAMES
 from doorlog.events.codes import STAGE_OF, Code, Stage
+from doorlog.events.parts import ProxyPart
 from support.clients.raw_tls import Offer, client_hello, only
 from support.doors import listener_rules
 from support.memory_tls import MemoryDevice, pieces, served
@@ -163,7 +164,7 @@ def test_a_device_behind_a_load_balancer(header: bytes, size: int) -> None:
         device.receive(piece)
     assert verdict(device) == (Stage.CREDENTIALS, None)
     assert device.source == ("10.0.0.9", 50123)
-    assert device.proxy == SOURCE
+    assert device.proxy == ProxyPart(ip=SOURCE[0], port=SOURCE[1])
 
 
 def test_the_load_balancers_own_health_check() -> None:
@@ -171,7 +172,7 @@ def test_the_load_balancers_own_health_check() -> None:
     device.receive(mqtt.proxy_v2_block(0x20, 0))
     device.end(Ending.FIN)
     assert verdict(device) == (Stage.CONNECT, Code.CLOSED_BEFORE_CONNECT)
-    assert (device.source, device.proxy) == (SOURCE, SOURCE)
+    assert (device.source, device.proxy) == (SOURCE, ProxyPart(ip=SOURCE[0], port=SOURCE[1]))
 
 
 def test_limits_and_blocks_are_for_the_device_and_not_for_its_proxy() -> None:

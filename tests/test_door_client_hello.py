@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ssl
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from doorlog.door.client_hello import GREASE, ClientHello, parse_client_hello, without_grease
 from doorlog.door.tls_records import RecordObserver
+from doorlog.door.tls_sessions import session_digest
 from doorlog.errors import MalformedHello
 
 Extension = tuple[int, bytes]
@@ -42,9 +44,9 @@ def alpn(*names: bytes) -> Extension:
     return 16, vector(b"".join(vector(name, 1) for name in names), 2)
 
 
-def pre_shared_key() -> Extension:
-    identity = vector(b"a session ticket", 2) + bytes(4)
-    return 41, vector(identity, 2) + vector(vector(bytes(32), 1), 2)
+def pre_shared_key(*identities: bytes) -> Extension:
+    offered = b"".join(vector(identity, 2) + bytes(4) for identity in identities or (b"a session ticket",))
+    return 41, vector(offered, 2) + vector(vector(bytes(32), 1) * max(len(identities), 1), 2)
 
 
 def supported_versions(*values: int) -> Extension:
@@ -230,6 +232,45 @@ def test_key_shares_are_read_as_far_as_they_are_well_formed(body: bytes, read: t
     assert parse_client_hello(build_hello((51, body))).key_share_groups == read
 
 
+def test_an_old_session_is_known_by_its_id() -> None:
+    hello = parse_client_hello(build_hello(session_id=b"from TLS 1.2"))
+    assert hello.tickets == (hashlib.sha256(b"from TLS 1.2").hexdigest()[:16],)
+    assert parse_client_hello(build_hello()).tickets == ()
+
+
+def test_sessions_of_tls_1_3_are_known_by_their_identities() -> None:
+    """Beside them the session id is made up (RFC 8446, D.4)."""
+    hello = parse_client_hello(build_hello(pre_shared_key(b"one", b"two"), session_id=bytes(32)))
+    assert hello.tickets == (session_digest(b"one"), session_digest(b"two"))
+
+
+def test_no_more_than_four_sessions_are_read() -> None:
+    identities = [f"ticket {number}".encode() for number in range(9)]
+    hello = parse_client_hello(build_hello(pre_shared_key(*identities)))
+    assert hello.tickets == tuple(map(session_digest, identities[:4]))
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b"", ()),
+        (b"\0", ()),
+        (b"\0\0", ()),
+        (b"\0\6\0\0\0\0\0\0", ()),  # an identity of no bytes
+        (b"\0\7\0\1k\0\0\0\0", (b"k",)),
+        (b"\xff\xff\0\1k\0\0\0\0", (b"k",)),
+        (b"\0\7\0\1k\0\0\0", ()),  # without all of its age
+        (b"\0\7\0\2k\0\0\0\0", ()),
+        (b"\0\7\xff\xffk\0\0\0\0", ()),
+        (b"\0\3\0\1k\0\0\0\0", ()),
+        (b"\0\x0e\0\1k\0\0\0\0\0\1", (b"k",)),
+    ],
+)
+def test_identities_are_read_as_far_as_they_are_well_formed(body: bytes, read: tuple[bytes, ...]) -> None:
+    hello = parse_client_hello(build_hello((41, body), session_id=b"made up"))
+    assert hello.tickets == tuple(map(session_digest, read))
+
+
 def test_an_extension_that_nobody_reads_may_come_twice() -> None:
     assert parse_client_hello(build_hello((0xABCD, b""), (0xABCD, b""))).extensions == (0xABCD, 0xABCD)
 
@@ -246,7 +287,16 @@ def test_a_full_hello_is_read_with_its_grease() -> None:
         server_name="broker.example",
         offers_psk=True,
         key_share_groups=(0x2A2A, 29),
+        tickets=(),
     )
+
+
+def test_devices_of_one_build_say_the_same_whatever_they_resume() -> None:
+    """What is worked out of a hello is remembered for all of them."""
+    fresh, again = (parse_client_hello(build_hello(session_id=session_id)) for session_id in (b"", b"from TLS 1.2"))
+    assert fresh.tickets != again.tickets
+    assert fresh == again
+    assert hash(fresh) == hash(again)
 
 
 @pytest.mark.parametrize("tail", [b"", b"\0\0"])

@@ -98,6 +98,8 @@ TLS = {
     "tls.server.x509.alternative_names",
     *(f"tls.server.x509.{path}" for path in X509),
 }
+TICKET = {"tls.ticket"}
+"""Once the handshake is complete."""
 ALPN = {"tls.next_protocol", "tls.client.alpn"}
 ALERT = {"tls.alert.code", "tls.alert.description", "tls.alert.direction"}
 MQTT = {
@@ -111,7 +113,9 @@ MQTT = {
 }
 FLAGS = {"mqtt.protocol_version", "mqtt.keep_alive", "mqtt.clean_session"}
 AUTH = {"doorlog.auth.method", "doorlog.auth.verdicts"}
-BEHIND_PROXY = {"doorlog.proxy.ip", "doorlog.proxy.port"}
+BEHIND_PROXY = {
+    f"doorlog.proxy.{what}" for what in ("ip", "port", "server_name", "tls_version", "client_name", "client_verified")
+}
 
 
 def judging(code: Code, reason: str | None = None) -> Scripted:
@@ -127,12 +131,13 @@ async def test_an_admitted_device_behind_everything(pki: Pki) -> None:
     offer = Offer(certfile=shown.certfile, keyfile=shown.keyfile, alpn=("mqtt",))
     settings = tls(pki.server(), cafile=pki.cafile, client_certificate="required", alpn=["mqtt"])
     async with open_door(judging(Code.ADMITTED), {"lb": {"bind": FREE, "tls": settings, **PROXY}}) as opened:
-        dial = Dial(preamble=mqtt.proxy_v2("10.0.0.9", ports=(4711, 8883)))
+        told = (mqtt.tlv(0x02, "pumps.example.org"), mqtt.ssl_tlv("pump-17"))
+        dial = Dial(preamble=mqtt.proxy_v2("10.0.0.9", ports=(4711, 8883), tlvs=told))
         packet = mqtt.connect("pump-17", user_name="anna", password="secret", keep_alive=60)
         seen = await handshake_then(opened.target("lb"), "fin", offer, dial, data=packet, expect=4)
         connect, disconnect = await opened.connect(), await opened.disconnect()
 
-    assert paths(connect) == ALWAYS | TLS | ALPN | CLIENT_CERTIFICATE | MQTT | AUTH | BEHIND_PROXY
+    assert paths(connect) == ALWAYS | TLS | TICKET | ALPN | CLIENT_CERTIFICATE | MQTT | AUTH | BEHIND_PROXY
     assert (connect.source.ip, connect.source.port) == ("10.0.0.9", 4711)
     assert connect.doorlog.proxy is not None
     assert (connect.doorlog.proxy.ip, connect.doorlog.proxy.port) == seen.address

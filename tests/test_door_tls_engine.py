@@ -12,7 +12,7 @@ from doorlog.door.tls_witness import TlsState
 from doorlog.events.codes import Code
 from support.clients.base import TlsVersion
 from support.clients.raw_tls import Offer, client_hello, only
-from support.memory_tls import MemoryDevice, connected, mutual, pieces, served
+from support.memory_tls import MemoryDevice, connected, mutual, pieces, served, visited
 from support.pki import CertificateFiles, Pki
 
 WHOLE, BYTE_BY_BYTE = 1 << 20, 1
@@ -119,7 +119,7 @@ def test_a_large_message_goes_both_ways(chain: ServedChain) -> None:
 @each_version
 def test_a_session_is_resumed(chain: ServedChain, version: TlsVersion) -> None:
     first = MemoryDevice(only(version))
-    connected(chain, first)
+    visited(chain, first)
     session = first.tls.session
     again = connected(chain, MemoryDevice(only(version), context=first.context, session=session))
     assert again.established
@@ -423,7 +423,7 @@ def test_a_policy_that_fails_is_not_hidden() -> None:
 def test_early_data_is_thrown_away(chain: ServedChain) -> None:
     """TLS 1.3, 0-RTT: we never offered any; whatever comes as such is skipped or refused, and never read."""
     first = MemoryDevice(only("1.3"))
-    connected(chain, first)
+    visited(chain, first)
     again = MemoryDevice(only("1.3"), context=first.context, session=first.tls.session)
     engine = TlsEngine(lambda _hello: chain)
     hello = again.answer()
@@ -435,7 +435,7 @@ def test_early_data_is_thrown_away(chain: ServedChain) -> None:
 def test_a_pre_shared_key_of_nobody(pki: Pki, chain: ServedChain) -> None:
     """A ticket of the same server before it was started anew: the handshake is a full one."""
     first = MemoryDevice(only("1.3"))
-    connected(served(pki.server()), first)
+    visited(served(pki.server()), first)
     engine = connected(chain, MemoryDevice(only("1.3"), context=first.context, session=first.tls.session))
     assert engine.hello is not None
     assert engine.hello.offers_psk

@@ -13,7 +13,7 @@ from doorlog.door.tls_engine import TlsEngine
 from doorlog.door.tls_witness import TlsState, TlsWitness
 from support.clients.base import TlsVersion
 from support.clients.raw_tls import Offer, only
-from support.memory_tls import MemoryDevice, connected, mutual, served
+from support.memory_tls import MemoryDevice, connected, mutual, served, visited
 from support.pki import Pki
 
 each_version = pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -56,7 +56,7 @@ def resumed(pki: Pki, version: TlsVersion) -> TlsEngine:
     chain = mutual(pki, crlfile=pki.crlfile)
     files = pki.client("pump-17")
     first = MemoryDevice(only(version, Offer(certfile=files.certfile, keyfile=files.keyfile)))
-    connected(chain, first)
+    visited(chain, first)
     engine = connected(chain, MemoryDevice(only(version), context=first.context, session=first.tls.session))
     assert engine.resumed
     return engine

@@ -31,7 +31,9 @@ SECRET = re.compile(
 HARMLESS = {"public_key_algorithm", "keep_alive"}
 # The name of a public key (a cut hash of it), so that who verifies a checkpoint knows which one to take: told by this
 # one piece alone, and made nowhere but in ``chain.key_id``, which takes no private key.
-PUBLIC = {("CheckpointPart", "key_id")}
+# And cut hashes of what goes over the wire in the clear, and proves nothing without the keys that go with it: made
+# nowhere but in ``tls_sessions.session_digest``.
+PUBLIC = {("CheckpointPart", "key_id"), ("TlsPart", "ticket"), ("TlsClientPart", "tickets")}
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, str]]:

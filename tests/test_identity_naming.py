@@ -152,9 +152,11 @@ def test_a_ticket_names_who_it_was_issued_to_wherever_it_is(tmp_path: Path) -> N
         here.see(admitted("pump-17", ticket="0123456789abcdef"))
         tickets = ("ffffffffffffffff", "0123456789abcdef")
         named = here.name(failed(5, "203.0.113.5", tickets=tickets))
-        resumed = here.name(failed(6, "203.0.113.5", tickets=tickets, resumed=True))
+        replayed = here.name(failed(6, "203.0.113.5", tickets=tickets, resumed=True))
+        resumed = here.name(failed(7, "203.0.113.5", tickets=tickets, resumed=True, established=True))
     assert (named.device.id, named.doorlog.device.confidence) == ("pump-17", "likely"), "who listens can repeat it"
     assert (resumed.device.id, resumed.doorlog.device.confidence) == ("pump-17", "certain"), "its key, nobody can"
+    assert replayed.doorlog.device.confidence == "likely", "that it is resumed is known before the key is"
     assert named.doorlog.device.method == "resumption_ticket"
 
 

@@ -197,6 +197,40 @@ def test_a_certificate_that_signed_itself_does_not_tell_either(keyfile: Path) ->
     assert not re.search(r"p-17|Waterworks", shown(event))
 
 
+BEHIND_PROXY = ProxyPart(
+    ip="192.0.2.1",
+    port=4711,
+    server_name="pump-17.example.org",
+    tls_version="TLSv1.3",
+    client_name="pump-17",
+    client_verified=True,
+)
+"""A certificate that only the load balancer has seen."""
+
+
+def told(keyfile: Path, mode: str) -> tuple[ProxyPart, Connection]:
+    doorlog = DoorlogPart(proxy=BEHIND_PROXY, fault="KeyError: 'pump-17'")
+    event = connection(concealment(keyfile, certificate_name=mode)(admitted_connect(doorlog=doorlog, mqtt=None)))
+    assert event.doorlog.proxy is not None
+    return event.doorlog.proxy, event
+
+
+@pytest.mark.parametrize("mode", ["hmac", "omit"])
+def test_a_certificate_that_the_load_balancer_tells_of_is_one(keyfile: Path, mode: str) -> None:
+    proxy, event = told(keyfile, mode)
+    pseudonym = PrivacyKey.of(SECRET).pseudonym("certificate_name", "pump-17") if mode == "hmac" else None
+    assert proxy.client_name == pseudonym
+    assert proxy.server_name == f"{pseudonym or 'omitted'}.example.org"
+    assert (proxy.ip, proxy.port, proxy.tls_version, proxy.client_verified) == ("192.0.2.1", 4711, "TLSv1.3", True)
+    assert "pump-17" not in event.doorlog.model_dump_json()
+
+
+def test_what_the_load_balancer_tells_stays_where_certificates_are_plain(keyfile: Path) -> None:
+    doorlog = DoorlogPart(proxy=BEHIND_PROXY)
+    event = concealment(keyfile, address="hmac")(admitted_connect(doorlog=doorlog))
+    assert event.doorlog.proxy == BEHIND_PROXY
+
+
 # everywhere else
 
 
@@ -206,7 +240,7 @@ def test_a_field_that_is_plain_does_not_tell_one_that_is_hidden(keyfile: Path) -
         user=UserPart(name="10.0.0.9"),
         device=DevicePart(id="10.0.0.9"),
         doorlog=DoorlogPart(
-            proxy=ProxyPart(ip="10.0.0.9", port=1),
+            proxy=ProxyPart(ip="10.0.0.9", port=1, server_name="10.0.0.9.example.org", client_name="10.0.0.9"),
             fault="KeyError: '10.0.0.9'",
             device=DeviceEvidencePart(
                 confidence="likely",
@@ -250,7 +284,13 @@ def test_no_hidden_name_survives_anywhere(
             "device": DevicePart(id=inside),
             "doorlog": DoorlogPart(
                 fault=inside,
-                proxy=ProxyPart(ip=names["address"], port=1),
+                proxy=ProxyPart(
+                    ip=names["address"],
+                    port=1,
+                    server_name=inside,
+                    tls_version=inside,
+                    client_name=data.draw(st.sampled_from([None, name, inside])),
+                ),
                 device=DeviceEvidencePart(
                     confidence="likely", evidence=(inside,), candidates=(CandidatePart(id=inside, score=1),)
                 ),

@@ -236,6 +236,7 @@ def test_what_only_one_device_sends_is_not_remembered() -> None:
     assert offers(encode, TlsClientPart(server_name="a")) == 1
     assert offers(encode, TlsClientPart(server_name="a", x509=x509)) == 1, "the certificate alone"
     assert offers(encode, TlsClientPart(server_name="b", x509=x509)) == 0
+    assert offers(encode, TlsClientPart(server_name="a", tickets=("0123456789abcdef",))) == 0
     assert offers(encode, TlsClientPart(alpn=("x" * 255,) * 32)) == 0, "nor what is as large as a client could make it"
 
 

@@ -51,6 +51,10 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "source.port": "",
         "doorlog.proxy.ip": "the load balancer in front, if it told the device's address",
         "doorlog.proxy.port": "",
+        "doorlog.proxy.server_name": "the host name that the device asked the load balancer for",
+        "doorlog.proxy.tls_version": "between the device and the load balancer",
+        "doorlog.proxy.client_name": "common name of the certificate that the device showed to the load balancer",
+        "doorlog.proxy.client_verified": "whether the load balancer verified that certificate",
     },
     "The broker": {
         "doorlog.listener": "the name of the listener in the configuration",
@@ -69,6 +73,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "tls.cipher": "",
         "tls.resumed": "whether an earlier session was resumed",
         "tls.next_protocol": "ALPN",
+        "tls.ticket": "what the device was given to resume this session with; a digest of it",
     },
     "What the device offered": {
         "tls.client.server_name": "SNI: the host name that it believes to connect to",
@@ -76,6 +81,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "tls.client.supported_versions": "",
         "tls.client.alpn": "",
         "tls.client.ja4": "JA4 fingerprint: devices with the same build have the same",
+        "tls.client.tickets": "sessions that it offered to resume: the `tls.ticket` of earlier records",
     },
     "The alert that ended it": {
         "tls.alert.code": "RFC 8446, 6",

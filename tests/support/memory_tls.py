@@ -115,3 +115,11 @@ def connected(chain: ServedChain, device: MemoryDevice, *, size: int = 1 << 20) 
     engine = TlsEngine(lambda _hello: chain)
     converse(engine, device, size=size)
     return engine
+
+
+def visited(chain: ServedChain, device: MemoryDevice) -> TlsEngine:
+    """Return an engine that has talked with the device and said goodbye: the device may resume its session."""
+    engine = connected(chain, device)
+    engine.close()
+    device.answer(engine.take_output())
+    return engine

@@ -14,6 +14,7 @@ from doorlog.door.connect_packet import Connect, ConnectDecoder, ReturnCode, con
 from doorlog.door.layers import Layers
 from doorlog.door.limits import AttemptLimits
 from doorlog.door.proxy_header import ProxyHeader, ProxyHeaderDecoder
+from doorlog.door.proxy_report import proxy_part
 from doorlog.door.tls_engine import ChainPolicy, TlsEngine
 from doorlog.door.tls_witness import TlsState
 from doorlog.door.websocket_layer import WebSocketLayer
@@ -25,6 +26,7 @@ from doorlog.errors import (
     WebSocketRejected,
 )
 from doorlog.events.codes import STAGE_OF, Code, Stage
+from doorlog.events.parts import ProxyPart
 from doorlog.settings.models import LimitsSettings, ListenerSettings
 
 _HELLO_MAX_BYTES = 65_536
@@ -39,7 +41,6 @@ CONNACK_OF = {
     Code.AUTH_TIMEOUT: 3,
     Code.LOG_UNAVAILABLE: 3,
     Code.THROTTLED: 3,
-    Code.LOG_UNAVAILABLE: 3,
     Code.BAD_PASSWORD: 4,
     Code.UNKNOWN_USER: 4,
     Code.NO_CREDENTIALS: 5,
@@ -69,6 +70,7 @@ class Attempt:
         connect: The CONNECT packet, once it is complete and valid.
         connect_facts: What could be read of a CONNECT that was refused.
         output: Bytes that belong on the socket.
+        proxy: The load balancer in front, and what it told, once its header was read.
     """
 
     __slots__ = (
@@ -95,7 +97,7 @@ class Attempt:
     def __init__(self, rules: ListenerRules, source: tuple[str, int]) -> None:
         self._rules = rules
         self.source = source
-        self.proxy: tuple[str, int] | None = None
+        self.proxy: ProxyPart | None = None
         self.code: Code | None = None
         self.reason: str | None = None
         self.connect: Connect | None = None
@@ -215,7 +217,7 @@ class Attempt:
             self._receive(trailing)
 
     def _take_source_of(self, header: ProxyHeader) -> None:
-        self.proxy = self.source
+        self.proxy = proxy_part(header, self.source)
         if not header.local and header.source_ip is not None:
             self.source = (header.source_ip, header.source_port or 0)
 

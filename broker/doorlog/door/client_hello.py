@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from doorlog.door.tls_sessions import session_digest
 from doorlog.errors import MalformedHello
 
 GREASE: Final = frozenset(0x0A0A + 0x1010 * n for n in range(16))
@@ -17,6 +18,8 @@ MAX_HELLO_BYTES: Final = 4 + 65_536
 _CLIENT_HELLO: Final = 1
 _MAX_SESSION_ID: Final = 32  # RFC 5246, 7.4.1.2
 _MAX_SERVER_NAME: Final = 255  # RFC 1035, 2.3.4
+_MAX_TICKETS: Final = 4
+"""Devices offer one, seldom two."""
 
 SERVER_NAME: Final = 0
 ALPN: Final = 16
@@ -59,6 +62,8 @@ class ClientHello:
         offers_psk: Whether a pre-shared key is offered: in practice to resume a TLS 1.3 session (RFC 8446,
             4.2.11).
         key_share_groups: The groups for which a key share came along (RFC 8446, 4.2.8).
+        tickets: Digests of the sessions that it offers to resume: the first four identities of pre-shared keys, or else
+            the session id (RFC 8446, 4.2.11; RFC 5246, 7.4.1.2). Not compared: hellos of one build are equal.
     """
 
     legacy_version: int
@@ -71,6 +76,7 @@ class ClientHello:
     server_name: str | None
     offers_psk: bool
     key_share_groups: tuple[int, ...]
+    tickets: tuple[str, ...] = field(compare=False)
 
 
 def parse_client_hello(message: bytes) -> ClientHello:
@@ -93,7 +99,8 @@ def parse_client_hello(message: bytes) -> ClientHello:
         raise MalformedHello("the ClientHello is not as long as it says")
     if session_id_length > _MAX_SESSION_ID:
         raise MalformedHello("the session id in the ClientHello is longer than 32 bytes")
-    suites, position = _vector(message, _FIXED_PART.size + session_id_length, 2)
+    session_id, position = _vector(message, _FIXED_PART.size - 1, 1)
+    suites, position = _vector(message, position, 2)
     compression_methods, position = _vector(message, position, 1)
     if not compression_methods:
         raise MalformedHello("the ClientHello offers no compression method, not even none")
@@ -110,6 +117,7 @@ def parse_client_hello(message: bytes) -> ClientHello:
         server_name=_server_name(bodies.get(SERVER_NAME)),
         offers_psk=_PRE_SHARED_KEY in bodies,
         key_share_groups=_key_share_groups(bodies.get(_KEY_SHARE, b"")),
+        tickets=tuple(map(session_digest, _offered_sessions(session_id, bodies.get(_PRE_SHARED_KEY)))),
     )
 
 
@@ -220,3 +228,19 @@ def _key_share_groups(body: bytes) -> tuple[int, ...]:
         if position <= len(body):
             groups.append(group)
     return tuple(groups)
+
+
+def _offered_sessions(session_id: bytes, pre_shared_keys: bytes | None) -> list[bytes]:
+    if pre_shared_keys is None:
+        return [session_id] if session_id else []
+    # As far as they are well formed, as with the key shares.
+    identities: list[bytes] = []
+    end = min(2 + int.from_bytes(pre_shared_keys[:2], "big"), len(pre_shared_keys))
+    position = 2
+    while position + 2 <= end and len(identities) < _MAX_TICKETS:
+        start = position + 2
+        stop = start + int.from_bytes(pre_shared_keys[position:start], "big")
+        position = stop + 4  # past the age, as the client tells it
+        if start < stop <= end - 4:
+            identities.append(pre_shared_keys[start:stop])
+    return identities

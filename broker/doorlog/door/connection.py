@@ -33,6 +33,7 @@ class DoorConnection:
         source: The device's address and port.
         listener: The name of the listener.
         destination_port: Its port.
+        proxy: The load balancer in front, and what it told, on a listener that has one.
         principal: Who was authenticated, None for nobody in particular.
         reader: The MQTT bytes behind the CONNECT; it ends when the device is gone or silent for too long.
         cause: How the connection ended, None while it lives.
@@ -58,6 +59,7 @@ class DoorConnection:
         "heard_at",
         "listener",
         "principal",
+        "proxy",
         "reader",
         "source",
     )
@@ -79,6 +81,7 @@ class DoorConnection:
         self.connection_id = connection_id
         self.connect: Connect = attempt.connect
         self.source = attempt.source
+        self.proxy = attempt.proxy
         self.listener = rules.name
         self.destination_port = port
         self.principal: str | None = None
@@ -181,6 +184,8 @@ class DoorConnection:
 
     def lost(self, error: Exception | None) -> None:
         """The socket is closed."""
+        if self.cause is None:
+            self._layers.close()  # nobody hears it, but OpenSSL forgets a session that ends without
         self._end(self._default_cause(DisconnectCause.RESET if error else DisconnectCause.CLOSED))
         self.resume_writing()
         if not self._closed.done():

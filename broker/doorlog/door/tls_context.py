@@ -12,6 +12,7 @@ from typing import Any
 
 from doorlog.certificates.facts import CertificateFacts, certificate_facts
 from doorlog.certificates.revocation import RevocationList
+from doorlog.door.tls_sessions import SessionKeeper
 from doorlog.errors import CertificateError
 from doorlog.events.parts import HashPart, NamePart, TlsServerPart, X509Part
 from doorlog.settings.models import TlsSettings
@@ -81,6 +82,7 @@ class ServedChain:
     leaf: CertificateFacts
     generation: int
     asks_for_certificate: bool
+    sessions: SessionKeeper
     alpn: tuple[bytes, ...] = ()
     revocations: RevocationList | None = None
     overheard: Overheard = field(default_factory=Overheard)
@@ -125,6 +127,7 @@ def load_served_chain(settings: TlsSettings, generation: int = 1, *, overhear: b
         leaf=leaf,
         generation=generation,
         asks_for_certificate=settings.client_certificate != "none",
+        sessions=SessionKeeper(context),
         alpn=tuple(name.encode() for name in settings.alpn),
         revocations=RevocationList.load(settings.crlfile) if settings.crlfile else None,
     )
@@ -138,7 +141,6 @@ def _context(settings: TlsSettings) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[settings.minimum_version]
     context.maximum_version = _VERSIONS[settings.maximum_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.num_tickets = 1  # one ticket resumes as well as OpenSSL's two, for half the work
     _attempt("ciphers", settings.ciphers, lambda: context.set_ciphers(settings.ciphers))
     _attempt(
         "certfile and keyfile",

@@ -13,6 +13,7 @@ from doorlog.door.classify import is_cut_short
 from doorlog.door.client_hello import ClientHello, parse_client_hello
 from doorlog.door.ja4 import ja4
 from doorlog.door.tls_context import Overheard, ServedChain
+from doorlog.door.tls_sessions import session_digest
 from doorlog.door.tls_witness import TlsState, TlsWitness
 from doorlog.errors import MalformedHello
 
@@ -35,7 +36,7 @@ class TlsEngine(TlsWitness):
         closed: Whether the peer said close_notify.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_output", "_policy", "_undecided", "closed")
+    __slots__ = ("_incoming", "_keeps_session", "_outgoing", "_output", "_policy", "_undecided", "closed")
 
     def __init__(self, policy: ChainPolicy) -> None:
         super().__init__()
@@ -43,6 +44,7 @@ class TlsEngine(TlsWitness):
         self._policy = policy
         self._undecided = bytearray()
         self._output = bytearray()
+        self._keeps_session = False
         self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
 
@@ -114,6 +116,7 @@ class TlsEngine(TlsWitness):
         if self._offers_no_protocol_of_ours():
             return b""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._keeps_session = self.chain.sessions.begin()
         self.ssl_object = self.chain.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._incoming.write(self._undecided)
         self._undecided = bytearray()
@@ -151,10 +154,20 @@ class TlsEngine(TlsWitness):
         else:
             self.state = TlsState.ESTABLISHED
             self.established = True
+            if self._keeps_session:
+                self._note_session(self.ssl_object, self.chain)
         heard = self._overhear()
         if heard is not None:
             self.presented = heard.certificate_message or self.presented
             self.alert_written = heard.sent_alert if heard.sent_alert is not None else self.alert_written
+
+    def _note_session(self, ssl_object: ssl.SSLObject, chain: ServedChain | None) -> None:
+        session = ssl_object.session
+        if session is None or not session.id:  # the device can not resume
+            return
+        self.ticket = session_digest(session.id)
+        if chain is not None and chain.asks_for_certificate and self._verified_peer() is not None:
+            chain.sessions.keep_certificates(self.client.total_bytes)
 
     def _overhear(self) -> Overheard | None:
         if self.chain is None or not self.chain.asks_for_certificate:

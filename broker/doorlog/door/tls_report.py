@@ -31,6 +31,7 @@ def tls_part(tls: TlsWitness) -> TlsPart:
         cipher=tls.cipher,
         resumed=tls.resumed if version else None,
         next_protocol=tls.ssl_object.selected_alpn_protocol() if tls.ssl_object and tls.established else None,
+        ticket=tls.ticket,
         alert=_alert_part(tls),
         client=_client_part(tls),
         server=tls.chain.part if tls.chain else None,
@@ -67,11 +68,13 @@ def _client_part(tls: TlsWitness) -> TlsClientPart | None:
     hello, certificate = tls.hello, _presented(tls)
     if hello is None and certificate is None:
         return None
-    offered = _offer_of(hello, tls.ja4) if hello else None
-    if certificate is None:
-        return offered
-    shown = {"x509": x509_part(certificate), "hash": HashPart(sha256=certificate.sha256)}
-    return (offered or TlsClientPart()).model_copy(update=shown)
+    offered = _offer_of(hello, tls.ja4) if hello else TlsClientPart()
+    own: dict[str, object] = {}  # what devices of one build do not have in common
+    if tickets := tls.offered_tickets:
+        own["tickets"] = tickets
+    if certificate is not None:
+        own |= {"x509": x509_part(certificate), "hash": HashPart(sha256=certificate.sha256)}
+    return offered.model_copy(update=own) if own else offered
 
 
 def _offer_of(hello: ClientHello, ja4: str | None) -> TlsClientPart:

@@ -16,6 +16,8 @@ from doorlog.door.tls_names import alert_of_reason, cipher_suite_name
 from doorlog.door.tls_records import RecordObserver, certificates_of
 from doorlog.errors import CertificateError, MalformedHello
 
+_TLS12, _TLS13 = 0x0303, 0x0304
+
 
 class TlsState(Enum):
     """How far the handshake got."""
@@ -43,6 +45,7 @@ class TlsWitness:
         alpn_mismatch: Whether the device offered application protocols, but none of ours.
         presented: The device's Certificate message, as OpenSSL told of it.
         alert_written: The alert that we sent, as OpenSSL told of it.
+        ticket: Digest of what the device may resume this session with, once it was given that.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class TlsWitness:
         "server",
         "ssl_object",
         "state",
+        "ticket",
     )
 
     def __init__(self) -> None:
@@ -75,6 +79,7 @@ class TlsWitness:
         self.alpn_mismatch = False
         self.presented: bytes | None = None
         self.alert_written: int | None = None
+        self.ticket: str | None = None
 
     @property
     def not_tls(self) -> bool:
@@ -93,7 +98,7 @@ class TlsWitness:
     def presented_certificates(self) -> tuple[bytes, ...]:
         """The device's certificates in DER, leaf first, also those that were refused."""
         if self.presented is not None:
-            return certificates_of(self.presented, tls13=self.version == 0x0304)
+            return certificates_of(self.presented, tls13=self.version == _TLS13)
         if self.client.certificate_message is not None:
             return certificates_of(self.client.certificate_message, tls13=False)
         peer = self._verified_peer()
@@ -118,6 +123,18 @@ class TlsWitness:
             return bool(self.ssl_object.session_reused)
         hello = self.server.server_hello
         return hello is not None and hello.resumed_psk
+
+    @property
+    def offered_tickets(self) -> tuple[str, ...]:
+        """Digests of the sessions that the device offered to resume.
+
+        A client of TLS 1.3 without any makes up a session id (RFC 8446, D.4). Where it then has to do with TLS 1.2, it
+        may be the id of a session, as well.
+        """
+        hello = self.hello
+        if hello is None or (not hello.offers_psk and _TLS13 in hello.versions and self.version != _TLS12):
+            return ()
+        return hello.tickets
 
     @property
     def received_alert(self) -> int | None:

@@ -111,7 +111,7 @@ def evidence_of(event: Connection) -> Evidence:
         served=server.hash.sha256[:_SERVED_DIGITS] if server is not None and server.hash is not None else None,
         acceptance=_REFUSALS.get(event.event.code or "", 1.0),
         tickets=client.tickets or () if client is not None else (),
-        resumed=bool(tls is not None and tls.resumed),
+        resumed=tls is not None and tls.established and bool(tls.resumed),  # a replayed hello gets only half as far
     )
 
 

@@ -224,8 +224,12 @@ class _Disguise:
         return doorlog.model_copy(update=changed)
 
     def _proxy(self, proxy: ProxyPart | None) -> ProxyPart | None:
-        """Return our load balancer, unless the device came from its very address."""
-        return proxy and proxy.model_copy(update={"ip": self._scrub.text(proxy.ip)})
+        """Return our load balancer, unless the device came from its very address, and what it told."""
+        if proxy is None:
+            return None
+        told = {name: self._scrub.text(getattr(proxy, name)) for name in ("ip", "server_name", "tls_version")}
+        told["client_name"] = self._name("certificate_name", proxy.client_name)
+        return proxy.model_copy(update=told)
 
 
 def _names(event: Connection) -> Iterator[tuple[_Kind, str | None]]:
@@ -234,6 +238,8 @@ def _names(event: Connection) -> Iterator[tuple[_Kind, str | None]]:
     yield "user_name", event.user.name if event.user is not None else None
     yield "address", event.source.ip
     yield "address", event.source.address
+    proxy = event.doorlog.proxy
+    yield "certificate_name", proxy.client_name if proxy is not None else None
     client = event.tls.client if event.tls is not None else None
     if client is None:
         return

@@ -42,6 +42,8 @@ _IS_SHARED: Final = {
 }
 """All kinds of parts, and whether one is made for many records: each served chain, each certificate, what the devices
 of one build offer."""
+_OF_ONE_DEVICE: Final = frozenset({"x509", "tickets"})
+"""Under ``tls.client``: what devices of one build do not have in common."""
 _SET_BY_THE_LOG: Final = ("reason", "sequence", "id")
 """Under ``event``."""
 _PLACED: Final = frozenset({"timestamp", "message", "event", "service", "doorlog"})
@@ -191,8 +193,8 @@ class Encoder:
 
     def _remembered(self, part: Part) -> Any:
         fields = _present(part)
-        if part.__class__ is TlsClientPart and ("x509" in fields or "tickets" in fields):
-            return fields  # one device's, of which only the certificate comes again
+        if part.__class__ is TlsClientPart and not _OF_ONE_DEVICE.isdisjoint(fields):
+            return fields  # of which only the certificate comes again
         json = orjson.dumps(fields, self._json_of, _OPTIONS).removesuffix(b"\n")
         if len(json) > LONGEST:
             return fields

@@ -25,12 +25,19 @@ REASONS = (
 
 
 class MbedTls(Client):
-    """Sends a raw CONNECT through the tunnel, reads CONNACK, disconnects. TLS 1.2 at most, as 2.28 is built."""
+    """Sends a raw CONNECT through the tunnel, reads CONNACK, disconnects. TLS 1.2 at most, as 2.28 is built.
+
+    Args:
+        session: Where the device keeps its TLS session, to resume it.
+    """
 
     name = "mbedTLS"
     plain = False
     tls_versions = ("1.2",)
     programs = ("gcc",)
+
+    def __init__(self, session: Path | None = None) -> None:
+        self.session = session
 
     def available(self) -> str | None:
         """Return None if the client can be compiled, or was."""
@@ -42,7 +49,8 @@ class MbedTls(Client):
 
     async def _attempt(self, login: Login) -> ClientResult:
         program = await compiled()
-        finished = await run([program, *_arguments(login)], stdin=login.connect_packet, patience=login.timeout)
+        arguments = [*_arguments(login), *([str(self.session)] if self.session else [])]
+        finished = await run([program, *arguments], stdin=login.connect_packet, patience=login.timeout)
         connack = re.search(r"CONNACK (\d+)", finished.output)
         found = (re.search(reason, finished.output) for reason in REASONS)
         said = (match[1].strip() for match in found if match is not None)

@@ -1,9 +1,10 @@
 /* One MQTT login over mbedTLS 2.28, as a device with a C SDK would do it.
  *
- * mbedtls_client HOST PORT NAME CAFILE [CERTFILE KEYFILE]
+ * mbedtls_client HOST PORT NAME CAFILE [CERTFILE KEYFILE] [SESSION]
  *
  * Reads a CONNECT packet from stdin, verifies the server against CAFILE and NAME ("-" for CAFILE: trust nobody), sends
- * the packet, prints "CONNACK n", disconnects. Errors are printed as mbedTLS words them, with the alert that came.
+ * the packet, prints "CONNACK n", disconnects. Resumes the TLS session in the file SESSION, if there is one, and leaves
+ * there the one that it had. Errors are printed as mbedTLS words them, with the alert that came.
  * Exit: 0 admitted, 1 refused, 2 wrong use.
  */
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <mbedtls/x509_crt.h>
 
 #define PACKET_MAX 4096
+#define SESSION_MAX 16384
 #define READ_TIMEOUT_MS 15000
 
 static mbedtls_net_context wire;
@@ -72,7 +74,37 @@ static int configure(int argc, char **argv)
     return mbedtls_ssl_conf_own_cert(&config, &own, &key);
 }
 
-static int shake_hands(char **argv)
+static void bring_session(const char *path)
+{
+    unsigned char saved[SESSION_MAX];
+    mbedtls_ssl_session session;
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return;
+    mbedtls_ssl_session_init(&session);
+    if (mbedtls_ssl_session_load(&session, saved, fread(saved, 1, sizeof saved, file)) == 0)
+        mbedtls_ssl_set_session(&tls, &session);
+    mbedtls_ssl_session_free(&session);
+    fclose(file);
+}
+
+static void keep_session(const char *path)
+{
+    unsigned char saved[SESSION_MAX];
+    size_t length;
+    mbedtls_ssl_session session;
+    FILE *file = fopen(path, "wb");
+    if (file == NULL)
+        return;
+    mbedtls_ssl_session_init(&session);
+    if (mbedtls_ssl_get_session(&tls, &session) == 0
+        && mbedtls_ssl_session_save(&session, saved, sizeof saved, &length) == 0)
+        fwrite(saved, 1, length, file);
+    mbedtls_ssl_session_free(&session);
+    fclose(file);
+}
+
+static int shake_hands(char **argv, const char *session)
 {
     int code;
     if ((code = mbedtls_net_connect(&wire, argv[1], argv[2], MBEDTLS_NET_PROTO_TCP)) != 0)
@@ -80,8 +112,13 @@ static int shake_hands(char **argv)
     if ((code = mbedtls_ssl_setup(&tls, &config)) != 0 || (code = mbedtls_ssl_set_hostname(&tls, argv[3])) != 0)
         return failed("setup", code);
     mbedtls_ssl_set_bio(&tls, &wire, mbedtls_net_send, mbedtls_net_recv, mbedtls_net_recv_timeout);
-    if ((code = mbedtls_ssl_handshake(&tls)) == 0)
+    if (session != NULL)
+        bring_session(session);
+    if ((code = mbedtls_ssl_handshake(&tls)) == 0) {
+        if (session != NULL)
+            keep_session(session);
         return 0;
+    }
     failed("handshake", code);
     explain_verification();
     return code;
@@ -115,10 +152,11 @@ int main(int argc, char **argv)
 {
     unsigned char packet[PACKET_MAX];
     size_t length;
+    const char *session = argc == 6 || argc == 8 ? argv[--argc] : NULL;
     int code;
 
     if (argc != 5 && argc != 7) {
-        fprintf(stderr, "usage: mbedtls_client HOST PORT NAME CAFILE [CERTFILE KEYFILE]\n");
+        fprintf(stderr, "usage: mbedtls_client HOST PORT NAME CAFILE [CERTFILE KEYFILE] [SESSION]\n");
         return 2;
     }
     length = fread(packet, 1, sizeof packet, stdin);
@@ -129,7 +167,7 @@ int main(int argc, char **argv)
     mbedtls_x509_crt_init(&own);
     mbedtls_pk_init(&key);
     mbedtls_ssl_init(&tls);
-    code = configure(argc, argv) == 0 && shake_hands(argv) == 0 && log_in(packet, length) == 0 ? 0 : 1;
+    code = configure(argc, argv) == 0 && shake_hands(argv, session) == 0 && log_in(packet, length) == 0 ? 0 : 1;
     mbedtls_net_free(&wire);
     return code;
 }

@@ -88,9 +88,15 @@ def only(version: TlsVersion, offer: Offer = ANYTHING) -> Offer:
 
 
 class Tunnel:
-    """A TLS client whose replies wait until the test lets them go."""
+    """A TLS client whose replies wait until the test lets them go.
 
-    def __init__(self, wire: Wire, offer: Offer = ANYTHING) -> None:
+    Args:
+        wire: The connection.
+        offer: What it brings.
+        former: An earlier one of the same device, whose session it resumes if the door lets it.
+    """
+
+    def __init__(self, wire: Wire, offer: Offer = ANYTHING, former: Tunnel | None = None) -> None:
         self.wire = wire
         self.established = False
         self.version: str | None = None
@@ -98,10 +104,20 @@ class Tunnel:
         self.plaintext = bytearray()
         self._alerts: list[tuple[str, int]] = []
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = offer.context()
+        self.context: ssl.SSLContext = former.context if former else offer.context()
         # private, but the only way to see the number of an encrypted alert; `alert` of `Seen` does without
-        context._msg_callback = self._overhear  # type: ignore[attr-defined]  # not in typeshed, being private
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=offer.server_name)
+        self.context._msg_callback = self._overhear  # type: ignore[attr-defined]  # not in typeshed, being private
+        self._tls = self.context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_hostname=offer.server_name,
+            session=former.session if former else None,
+        )
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What it can resume."""
+        return self._tls.session
 
     def replies(self) -> bytes:
         """Let OpenSSL work on what has come in, and take what it wants to send: at first, the ClientHello."""
@@ -193,10 +209,12 @@ class Tunnel:
 
 
 @asynccontextmanager
-async def open_tunnel(target: Target, offer: Offer = ANYTHING, dial: Dial = DIRECT) -> AsyncIterator[Tunnel]:
+async def open_tunnel(
+    target: Target, offer: Offer = ANYTHING, dial: Dial = DIRECT, former: Tunnel | None = None
+) -> AsyncIterator[Tunnel]:
     """Connect over TCP; no byte of TLS is sent before the test says so."""
     async with open_wire(target, dial) as wire:
-        yield Tunnel(wire, offer)
+        yield Tunnel(wire, offer, former)
 
 
 async def half_hello(
@@ -270,7 +288,9 @@ def _vector(body: bytes) -> bytes:
 def _has_client_hello(records: bytes) -> bool:
     """Whether one of these records is a ClientHello, the answer to a HelloRetryRequest."""
     while records:
-        if records[0] == CONTENT_HANDSHAKE and records[5] == HANDSHAKE_CLIENT_HELLO:
+        length = int.from_bytes(records[3:5], "big")
+        fills_it = length == 4 + int.from_bytes(records[6:9], "big")  # an encrypted one may begin with 1, too
+        if records[0] == CONTENT_HANDSHAKE and records[5] == HANDSHAKE_CLIENT_HELLO and fills_it:
             return True
-        records = records[5 + int.from_bytes(records[3:5], "big") :]
+        records = records[5 + length :]
     return False
