@@ -22,7 +22,6 @@ StateOption = Annotated[
 ]
 
 app = typer.Typer(
-    help="List the devices: when each was last admitted, its last failure, and whether it is ok, failing or silent.",
     epilog=examples(
         "doorlog devices                               of a local broker, failing ones first",
         "doorlog devices --state failing --json | jq -r '.[].id'",
@@ -54,6 +53,7 @@ def devices(
     was, do not count. How devices are told apart: docs/identity.md.
     """
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
         return
     from doorlog.application.devices_output import as_plain, print_devices
     from doorlog.identity.overview import summaries
@@ -143,6 +143,14 @@ def rebuild(log: LogOption = None, config: LogConfig = None, directory: Director
         warn(f"{done.directory} was damaged, and is now {done.aside}: import your devices again, restart the broker")
     devices, admissions = counted(done.devices, "device"), counted(done.admissions, "admission")
     typer.echo(f"{done.directory}: {devices} learned from {admissions}")
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Options of the list say nothing to import and rebuild, which have the same ones."""
+    for parameter in context.command.params:
+        if context.params.get(str(parameter.name)):
+            how = f"write it behind {context.invoked_subcommand}, if it has such an option"
+            raise typer.BadParameter(f"has no effect here: {how}", param_hint=parameter.opts[-1])
 
 
 def _device_settings(config: Path | None) -> Any:

@@ -69,7 +69,7 @@ def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Addr
     facts = ", ".join(filter(None, (device.name, device.model, device.serial, device.site, " ".join(device.tags))))
     yield Text.assemble((name, "bold"), f" ({safe_text(facts, _LIMIT)}): " if facts else ": ", _state(device))
     if device.last_success is not None:
-        rhythm = f", every {span(device.rhythm)} in the mean" if (device.rhythm or 0.0) >= _A_MINUTE else ""
+        rhythm = f", every {span(device.rhythm)} in the mean" if device.rhythm and device.rhythm >= _A_MINUTE else ""
         times = "once" if device.connects == 1 else f"{device.connects:,} times"
         yield Text(f"  admitted {times}{rhythm}, last {ago(device.last_success, now)}")
     failure, claim = device.last_failure, device.last_claim
