@@ -6,6 +6,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -46,39 +48,41 @@ def print_devices(devices: Sequence[DeviceSummary], now: float, *, known: int) -
         others = f"none of {counted(known, 'device')} is like that"
         console.print(Text(others if known else "no device is known yet: the first one that is admitted will be"))
         return
-    titles = ["DEVICE", "STATE", "LAST ADMITTED", "LAST FAILURE", "CODE", "ADDRESS"]
-    rows = [_cells(device, now) for device in devices]
-    if any(device.site for device in devices):
-        titles.append("SITE")
-        rows = [[*row, _text(device.site)] for row, device in zip(rows, devices, strict=True)]
-    rows.insert(0, [Text(title, "bold") for title in titles])
-    console.print(Text("\n").join([*_aligned(rows), Text(_sums(devices))]))
+    rows = list(_padded([_titles(devices), *(_cells(device, now) for device in devices)]))
+    if console.is_terminal:
+        styles = ["bold", *(STYLES[device.state] for device in devices)]
+        for (name, state, *rest), style in zip(rows, styles, strict=True):
+            console.print(Text.assemble(name, (state, style), *rest))
+    else:  # several times as fast, which matters where there are 100,000
+        typer.echo("\n".join("".join(row).rstrip() for row in rows))
+    typer.echo(_sums(devices))
 
 
-def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Yield a line for each row; no line ends in spaces."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
-    for *cells, last in rows:
-        line = Text()
-        for cell, width in zip(cells, widths, strict=False):
-            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
-        line.append_text(last)
-        line.rstrip()
-        yield line
+def _titles(devices: Sequence[DeviceSummary]) -> list[str]:
+    site = ["SITE"] if any(device.site for device in devices) else []
+    return ["DEVICE", "STATE", "LAST ADMITTED", "LAST FAILURE", "CODE", "ADDRESS", *site]
 
 
-def _cells(device: DeviceSummary, now: float) -> list[Text]:
+def _cells(device: DeviceSummary, now: float) -> list[str]:
     failure = device.last_failure
-    state = f"{device.state}, connected" if device.connected else device.state
     doubt = "?" if failure is not None and failure.confidence != "certain" else ""
     return [
-        _text(device.id),
-        Text(state, STYLES[device.state]),
-        Text(ago(device.last_success, now)),
-        Text(ago(failure.moment, now) if failure is not None else "-"),
-        _text(f"{failure.code}{doubt}" if failure is not None else None),
-        _text(device.address),
+        _shown(device.id),
+        f"{device.state}, connected" if device.connected else device.state,
+        ago(device.last_success, now),
+        ago(failure.moment, now) if failure is not None else "-",
+        _shown(f"{failure.code}{doubt}" if failure is not None else None),
+        _shown(device.address),
+        _shown(device.site),
     ]
+
+
+def _padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield the cells of each row that have a title, as wide as the widest of their column and two spaces."""
+    titles = rows[0]
+    widths = [max(map(cell_len, column)) + 2 for column in zip(*rows, strict=False)]
+    for row in rows:
+        yield [cell + " " * (width - cell_len(cell)) for cell, width, _ in zip(row, widths, titles, strict=False)]
 
 
 def _sums(devices: Sequence[DeviceSummary]) -> str:
@@ -88,8 +92,8 @@ def _sums(devices: Sequence[DeviceSummary]) -> str:
     return f"{counted(len(devices), 'device')}: {said}{'; ? likely this device, not certain' if doubtful else ''}"
 
 
-def _text(value: str | None) -> Text:
-    return Text(safe_text(value, _LIMIT) if value else "-")
+def _shown(value: str | None) -> str:
+    return safe_text(value, _LIMIT) if value else "-"
 
 
 def counted(number: int, what: str) -> str:
