@@ -22,7 +22,7 @@ def examples(folder: Path) -> list[str]:
     Args:
         folder: Empty.
     """
-    with _working_in(folder):
+    with working_in(folder):
         log = _write()
         (folder / "kept.jsonl").write_bytes(b"".join(log.lines))
         return [
@@ -72,7 +72,8 @@ def _said(arguments: str) -> str:
 
 
 @contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
+def working_in(folder: Path) -> Iterator[None]:
+    """Work in a folder for a while."""
     before = Path.cwd()
     os.chdir(folder)
     try:

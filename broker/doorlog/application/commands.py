@@ -25,7 +25,7 @@ EXIT_CODES = {
     ExitCode.OK: "stopped or checked cleanly, healthy, done",
     ExitCode.FAILED: "failed; not healthy; not whole",
     ExitCode.USAGE: "wrong usage",
-    ExitCode.SETTINGS: "the configuration is wrong, or a file that it names; a log can not be read",
+    ExitCode.SETTINGS: "the configuration is wrong, or a file that it names; a log or a file can not be read",
     ExitCode.ADDRESS: "an address can not be bound",
 }
 FILE = {"metavar": "FILE", "show_default": False}
@@ -73,6 +73,16 @@ def fail(message: str, code: ExitCode) -> NoReturn:
     raise typer.Exit(code)
 
 
+def refuse_both(log: Path | None, config: Path | None) -> None:
+    """Refuse ``-c`` beside ``--log``, which names the same.
+
+    Raises:
+        typer.BadParameter: Both are given.
+    """
+    if log is not None and config is not None:
+        raise typer.BadParameter("has no effect with --log", param_hint="--config")
+
+
 def log_of(log: Path | None, config: Path | None) -> Path:
     """Return the log that a command is about.
 
@@ -80,10 +90,9 @@ def log_of(log: Path | None, config: Path | None) -> Path:
         SettingsError: The configuration can not be read, or names no log file.
         typer.BadParameter: Both are given.
     """
+    refuse_both(log, config)
     if log is None and config is None:
         return LOCAL_LOG
-    if log is not None and config is not None:
-        raise typer.BadParameter("has no effect with --log", param_hint="--config")
     return log if log is not None else _log_file_of(Path(str(config)))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from doorlog.application.devices_output import STYLES, ago, as_plain, moment_of
+from doorlog.application.devices_output import STYLES, ago, as_plain, counted, moment_of
 from doorlog.identity.words import span
 from doorlog.readers.record import text_at, value_at
 from doorlog.text import safe_text
@@ -26,6 +26,7 @@ _STYLES: Final = {
 }  # fmt: skip
 _OUTCOMES: Final = {"success": "green", "failure": "red"}
 _ADDRESSES_SHOWN: Final = 5
+_A_MINUTE: Final = 60.0
 
 
 def as_plain_history(device: DeviceSummary | None, addresses: Sequence[Address], history: History) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def print_history(
         console.print(line)
     hidden = history.found - len(history.entries)
     if hidden > 0:
-        console.print(Text(f"\n{hidden:,} earlier entries: --last {history.found} shows all", "dim"))
+        console.print(Text(f"\n{counted(hidden, 'earlier record')}: --last {history.found} shows all", "dim"))
     elif history.entries:
         console.print()
     for entry in history.entries:
@@ -63,26 +64,29 @@ def print_history(
 def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], now: float) -> Iterator[Text]:
     name = safe_text(device_id, _LIMIT)
     if device is None:
-        yield Text.assemble((name, "bold"), ": never admitted, as far as is remembered")
+        yield Text.assemble((name, "bold"), ": not in the device directory")
         return
     facts = ", ".join(filter(None, (device.name, device.model, device.serial, device.site, " ".join(device.tags))))
     yield Text.assemble((name, "bold"), f" ({safe_text(facts, _LIMIT)}): " if facts else ": ", _state(device))
     if device.last_success is not None:
-        rhythm = f", every {span(device.rhythm)} in the mean" if device.rhythm else ""
+        rhythm = f", every {span(device.rhythm)} in the mean" if device.rhythm and device.rhythm >= _A_MINUTE else ""
         times = "once" if device.connects == 1 else f"{device.connects:,} times"
         yield Text(f"  admitted {times}{rhythm}, last {ago(device.last_success, now)}")
     failure, claim = device.last_failure, device.last_claim
     if failure is not None:
         sure = "" if failure.confidence == "certain" else ", likely this device"
-        yield Text(f"  last failure {failure.code} {ago(failure.moment, now)}{sure} ({failure.times:,} in all)")
+        told = f"{safe_text(failure.code, _LIMIT)} {ago(failure.moment, now)}"
+        yield Text(f"  last failure {told}{sure} ({failure.times:,} in all)")
     if claim is not None:
-        yield Text(f"  {claim.times:,} refused logins wrote its name from where it never was, last {claim.code} "
-                   f"{ago(claim.moment, now)}", "yellow")  # fmt: skip
+        refused = counted(claim.times, "refused login")
+        told = f"{safe_text(claim.code, _LIMIT)} {ago(claim.moment, now)}"
+        yield Text(f"  {refused} wrote its name from where it never was, last {told}", "yellow")
     for address, first, last, count in addresses[:_ADDRESSES_SHOWN]:
-        seen = "once" if count == 1 else f"{count:,} times in {span(last - first)}"
+        seen = "once" if count == 1 else f"{count:,} times within {span(last - first)}"
         yield Text(f"  at {safe_text(address, _LIMIT)} {seen}, last {ago(last, now)}")
     if len(addresses) > _ADDRESSES_SHOWN:
-        yield Text(f"  and at {len(addresses) - _ADDRESSES_SHOWN} more addresses: --json lists them")
+        more = len(addresses) - _ADDRESSES_SHOWN
+        yield Text(f"  and at {more} more: --json lists them")
     if device.look is not None:
         yield Text(f"  TLS: {safe_text(device.look, _LIMIT)} (JA4, server name)")
 
@@ -101,4 +105,5 @@ def _line(entry: Entry) -> Text:
     reasons = value_at(record, "doorlog", "device", "evidence")
     if entry.mark in ("likely", "ambiguous") and isinstance(reasons, list):
         line.append(f"\n{'':37}{safe_text('; '.join(map(str, reasons)), _LIMIT)}", "dim")
+    line.rstrip()
     return line

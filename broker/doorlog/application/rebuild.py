@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from doorlog.application.log_progress import reading
+from doorlog.errors import LogError
 from doorlog.events.records import ANY_EVENT
 from doorlog.identity.rebuild import Rebuild
 from doorlog.readers.lines import blocks_of
@@ -27,6 +29,10 @@ class Rebuilt(NamedTuple):
     admissions: int
     unreadable: int
     """Lines that are no records."""
+    damaged: tuple[str, ...]
+    """Files of the log that could not be read to their end."""
+    aside: Path | None
+    """Where the old directory is, if it was damaged."""
 
 
 def rebuild_directory(log: Path, directory: Path, settings: DeviceSettings) -> Rebuilt:
@@ -38,19 +44,26 @@ def rebuild_directory(log: Path, directory: Path, settings: DeviceSettings) -> R
         settings: Where a device's id is taken from, and how many are remembered.
 
     Raises:
-        LogError: The log can not be read.
+        LogError: The log can not be read, or holds no record: the directory stays as it is.
         DirectoryError: The directory can not be written.
     """
-    unreadable = 0
-    with Rebuild(directory, settings) as made, reading(log, "learning") as files:
-        for line in _lines(files):
+    counts = Counter[str]()
+    damaged: list[str] = []
+    with reading(log, "learning") as files, Rebuild(directory, settings) as made:
+        for line in _lines(files, damaged):
             try:
                 made.take(ANY_EVENT.validate_json(line))
+                counts["records"] += 1
             except ValidationError:
-                unreadable += 1
-        return Rebuilt(directory, made.replace(), made.sightings, unreadable)
+                counts["unreadable"] += 1
+        if not counts["records"]:
+            raise LogError(f"{log}: holds no record that can be read: {directory} stays as it is")
+        devices, aside = made.replace()
+    return Rebuilt(directory, devices, made.sightings, counts["unreadable"], tuple(damaged), aside)
 
 
-def _lines(files: list[LogFile]) -> Iterator[bytes]:
+def _lines(files: list[LogFile], damaged: list[str]) -> Iterator[bytes]:
     for block in blocks_of(files):
         yield from block.data[block.start : block.stop].splitlines()
+        if block.flaw not in (None, "writing"):
+            damaged.append(block.file)

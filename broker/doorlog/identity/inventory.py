@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+import sqlite3
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from doorlog.errors import DirectoryError
 from doorlog.identity.places import place_of
 from doorlog.text import safe_text
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 COLUMNS: Final = ("id", "name", "site", "model", "serial", "addresses", "tags")
@@ -21,7 +22,11 @@ MOST_VALUES: Final = 64
 """Addresses, and tags, of one device."""
 LONGEST: Final = 256
 """Characters of a value."""
+LONGEST_LINE: Final = 65_536
+"""Characters: more than all values of a device can have."""
 MOST_FAULTS: Final = 20
+_NO_ID: Final = f"has no column id: the first line names the columns, of {', '.join(COLUMNS)}"
+_REMEDY: Final = "shorten it, or remove them"
 _SEPARATORS: Final = (",", ";", "\t")
 
 
@@ -48,82 +53,135 @@ def read_inventory(path: Path) -> list[Imported]:
         DirectoryError: It can not be read, or says something that can not be meant: up to 20 faults, each with its
             line, the column and the remedy. Nothing of it should be used then.
     """
+    devices: dict[str, Imported] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _devices(path, file)
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            faults = list(islice(_faults(_lines(file), devices), MOST_FAULTS))
+        if not devices and not faults:
+            faults = ["line 2: there is no device: write a line for each"]
     except OSError as error:
         raise DirectoryError(f"{path}: can not be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DirectoryError(f"{path}: is no UTF-8 text: save it as CSV UTF-8") from error
-    except csv.Error as error:
-        raise DirectoryError(f"{path}: is no CSV: {error}") from error
-
-
-def _devices(path: Path, lines: Iterable[str]) -> list[Imported]:
-    iterator = iter(lines)
-    header = next(iterator, "")
-    separator = max(_SEPARATORS, key=header.count)
-    columns = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
-    faults = list(_column_faults(columns))
-    devices: dict[str, Imported] = {}
-    if not faults:
-        reader = csv.reader(iterator, delimiter=separator, strict=True)
-        for row in reader:
-            line = reader.line_num + 1
-            if any(value.strip() for value in row):
-                faults += [f"line {line}: {fault}" for fault in _take(row, columns, devices)]
-            if len(faults) >= MOST_FAULTS:
-                break
     if faults:
-        raise DirectoryError("\n".join(f"{path}: {fault}" for fault in faults[:MOST_FAULTS]))
+        raise DirectoryError("\n".join(f"{path}: {fault}" for fault in faults))
     return list(devices.values())
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file, none of which is endless."""
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise csv.Error(f"it is longer than {LONGEST_LINE:,} characters: end each device with a line break")
+        if not line.isascii() and not _is_utf8(line):
+            raise csv.Error("it is no UTF-8 text: save the file as CSV UTF-8")
+        yield line
+
+
+def _is_utf8(line: str) -> bool:
+    """Whether no byte had to be smuggled through as a surrogate (PEP 383)."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _faults(lines: Iterator[str], devices: dict[str, Imported]) -> Iterator[str]:
+    """Take all lines; yield what is wrong with them."""
+    columns: list[str] = []
+    for number, row in _rows(lines):
+        if isinstance(row, str):
+            yield f"line {number}: {row}"
+        elif columns:
+            yield from (f"line {number}: {fault}" for fault in _take(row, columns, devices))
+        else:
+            columns = [name.strip().lower() for name in row]
+            faults = list(_column_faults(columns))
+            yield from (f"line {number}: {fault}" for fault in faults)
+            if faults:
+                return
+    if not columns:
+        yield f"line 1: {_NO_ID}"
+
+
+def _rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield the number of the line in which each row begins, and its values; at the end, a fault may stand for them."""
+    number = 1
+    try:
+        header = next(lines, "")
+        reader = csv.reader(chain([header], lines), delimiter=max(_SEPARATORS, key=header.count), strict=True)
+        for row in reader:
+            if any(value.strip() for value in row):
+                yield number, row
+            number = reader.line_num + 1
+    except csv.Error as error:
+        yield number, _in_words(error)
+
+
+def _in_words(error: csv.Error) -> str:
+    said = str(error)
+    if said.startswith("it is "):
+        return said
+    return f"is no CSV ({said}): close each quote, write one that belongs to a value twice, and quote such a value"
 
 
 def _column_faults(columns: Sequence[str]) -> Iterator[str]:
     if "id" not in columns:
-        yield f"line 1: has no column id; the first line names the columns, of {', '.join(COLUMNS)}"
+        yield _NO_ID
         return
-    for name in columns:
-        if name not in COLUMNS:
-            yield f"line 1: column {safe_text(name, 64)!r} is not known; there are {', '.join(COLUMNS)}"
-        elif columns.count(name) > 1:
-            yield f"line 1: column {name} is there twice"
+    for place, name in enumerate(columns, 1):
+        if not name:
+            yield f"column {place} has no name: name it, or remove it and its separators"
+        elif name not in COLUMNS:
+            yield f"column {_quoted(name)} is not known; there are {', '.join(COLUMNS)}"
+        elif name in columns[: place - 1]:
+            yield f"column {name} is there twice: remove one of them"
 
 
 def _take(row: Sequence[str], columns: Sequence[str], devices: dict[str, Imported]) -> Iterator[str]:
-    """Take one line; yield what is wrong with it."""
+    """Take one row; yield what is wrong with it."""
     if len(row) > len(columns):
         yield f"has {len(row)} values for {len(columns)} columns: put a value that holds the separator in quotes"
         return
     values = {name: value.strip() for name, value in zip(columns, row, strict=False)}
     several = {name: tuple(dict.fromkeys(values.pop(name, "").split())) for name in ("addresses", "tags")}
-    faults = [*_value_faults(values, several, devices)]
+    faults = [*_id_faults(values.get("id", ""), devices), *_value_faults(values, several)]
     if not faults:
         known = {name: value or None for name, value in values.items() if name != "id"}
-        addresses = tuple(place_of(address).address for address in several["addresses"])
+        addresses = tuple(dict.fromkeys(place_of(address).address for address in several["addresses"]))
         devices[values["id"]] = Imported(values["id"], **known, addresses=addresses, tags=several["tags"])
     yield from faults
 
 
-def _value_faults(
-    values: dict[str, str], several: dict[str, tuple[str, ...]], devices: dict[str, Imported]
-) -> Iterator[str]:
-    name = values.get("id", "")
+def _id_faults(name: str, devices: dict[str, Imported]) -> Iterator[str]:
     if not name:
-        yield "id: is empty"
+        yield "id: is empty: write it as it stands in device.id of the records"
     elif name in devices:
-        yield f"id: {safe_text(name, 64)!r} is there twice"
+        yield f"id: {_quoted(name)} is there twice: give each device one line"
     elif len(devices) >= MOST_DEVICES:
-        yield f"id: there are more than {MOST_DEVICES:,} devices"
+        yield f"id: there are more than {MOST_DEVICES:,} devices: leave some out"
+
+
+def _value_faults(values: dict[str, str], several: dict[str, tuple[str, ...]]) -> Iterator[str]:
     for column, value in values.items():
-        if len(value) > LONGEST or not value.isprintable():
-            yield f"{column}: is longer than {LONGEST} characters, or holds some that can not be printed"
+        if not _is_plain(value):
+            yield f"{column}: is longer than {LONGEST} characters, or holds control characters: {_REMEDY}"
     for column, items in several.items():
-        if len(items) > MOST_VALUES or any(len(item) > LONGEST or not item.isprintable() for item in items):
-            yield f"{column}: has more than {MOST_VALUES} values, or one that is too long or can not be printed"
+        if len(items) > MOST_VALUES:
+            yield f"{column}: has more than {MOST_VALUES} values: leave some out"
+    if not all(map(_is_plain, several["tags"])):
+        yield f"tags: one is longer than {LONGEST} characters, or holds control characters: {_REMEDY}"
     for address in several["addresses"][:MOST_VALUES]:
         if not place_of(address).network:
-            yield f"addresses: {safe_text(address, 64)!r} is no IPv4 or IPv6 address"
+            yield f"addresses: {_quoted(address)} is no IPv4 or IPv6 address: write them as 192.0.2.17 2001:db8::17"
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a value is short, and nothing in it forges a line or hides words where it is shown."""
+    return safe_text(value, LONGEST) == value
+
+
+def _quoted(text: str) -> str:
+    return f"'{safe_text(text, 64)}'"
 
 
 def store_inventory(connection: sqlite3.Connection, devices: Iterable[Imported], *, replace: bool) -> tuple[int, int]:
@@ -136,26 +194,36 @@ def store_inventory(connection: sqlite3.Connection, devices: Iterable[Imported],
 
     Returns:
         How many devices are new in the inventory, and how many were removed.
+
+    Raises:
+        DirectoryError: It can not be written.
     """
-    execute = connection.execute
-    execute("BEGIN IMMEDIATE")
     try:
-        before = {name for (name,) in execute("SELECT id FROM inventory")}
-        given = set()
-        for device in devices:
-            given.add(device.id)
-            execute("DELETE FROM inventory WHERE id = ?", (device.id,))
-            execute(
-                "INSERT INTO inventory VALUES (?, ?, ?, ?, ?, ?)",
-                (device.id, device.name, device.site, device.model, device.serial, json.dumps(device.tags)),
-            )
-            for address in device.addresses:
-                execute("INSERT OR IGNORE INTO inventory_address VALUES (?, ?)", (address, device.id))
-        removed = before - given if replace else set()
-        for name in removed:
-            execute("DELETE FROM inventory WHERE id = ?", (name,))
-        execute("COMMIT")
-    except BaseException:
-        execute("ROLLBACK")
-        raise
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            counts = _store(connection.execute, devices, replace=replace)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise DirectoryError(f"the device directory can not be written: {error}; nothing was imported") from error
+    return counts
+
+
+def _store(execute: Callable[..., sqlite3.Cursor], devices: Iterable[Imported], *, replace: bool) -> tuple[int, int]:
+    before = {name for (name,) in execute("SELECT id FROM inventory")}
+    given = set()
+    for device in devices:
+        given.add(device.id)
+        execute("DELETE FROM inventory WHERE id = ?", (device.id,))
+        execute(
+            "INSERT INTO inventory VALUES (?, ?, ?, ?, ?, ?)",
+            (device.id, device.name, device.site, device.model, device.serial, json.dumps(device.tags)),
+        )
+        for address in device.addresses:
+            execute("INSERT INTO inventory_address VALUES (?, ?)", (address, device.id))
+    removed = before - given if replace else set()
+    for name in removed:
+        execute("DELETE FROM inventory WHERE id = ?", (name,))
     return len(given - before), len(removed)

@@ -90,6 +90,22 @@ def addresses(connection: sqlite3.Connection, device: str) -> list[tuple[str, fl
     return [(address, first, last, count) for address, first, last, count in rows]
 
 
+def ids_like(connection: sqlite3.Connection, beginning: str, most: int) -> list[str]:
+    """Return the ids of devices that begin like this, in their order.
+
+    Args:
+        connection: A directory, open for reading.
+        beginning: Of an id; empty for all.
+        most: How many are returned.
+    """
+    rows = connection.execute(
+        "SELECT id FROM (SELECT id FROM device UNION SELECT id FROM inventory) WHERE substr(id, 1, ?1) = ?2 "
+        "ORDER BY id LIMIT ?3",
+        (len(beginning), beginning, most),
+    )
+    return [name for (name,) in rows]
+
+
 def _urgency(device: DeviceSummary) -> tuple[int, float, str]:
     moment = device.last_failure.moment if device.last_failure and device.state == "failing" else device.last_success
     return _ORDER[device.state], -(moment or 0.0), device.id

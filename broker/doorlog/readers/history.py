@@ -17,12 +17,13 @@ from doorlog.readers.lines import blocks_of
 from doorlog.readers.record import text_at, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator
 
     from doorlog.readers.lines import LogFile
 
 MOST_CONFIRMED: Final = 5_000
 """Connections of earlier attempts that are looked for, the latest ones."""
+_CONNECTION: Final = re.compile(rb'"connection_id":("[^"\\]{1,64}")')
 
 Mark = Literal["certain", "likely", "ambiguous", "claimed", "confirmed"]
 
@@ -47,15 +48,19 @@ class History:
     """What was found, the earliest first.
 
     Args:
+        device: Whose it is: its id, as it stands in the records.
         last: How many entries are kept, the latest ones.
     """
 
+    device: str
     last: int
     entries: deque[Entry] = field(init=False)
     found: int = 0
     """How many there are, also those that were not kept."""
-    confirmed: dict[str, None] = field(default_factory=dict)
+    confirmed: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_CONFIRMED))
     """Connections that a later admission explained."""
+    damaged: list[str] = field(default_factory=list)
+    """Files of the log that could not be read to their end."""
 
     def __post_init__(self) -> None:
         self.entries = deque(maxlen=self.last)
@@ -73,43 +78,46 @@ def history_of(files: Iterable[LogFile], device: str, *, last: int) -> History:
         files: Of the log, in order.
         device: Its id, as it stands in the records.
         last: How many entries are kept.
+
+    Raises:
+        LogError: A file can not be read.
     """
-    history = History(last)
-    for line in _lines_with(files, [orjson.dumps(device)]):
+    history = History(device, last)
+    text = _as_json(device)
+    for line in _lines_with(files, re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged):
         record = _parsed(line)
         found = _entry(record, device) if record is not None else None
         if record is None or found is None:
             continue
         history.add(found)
-        for connection_id in value_at(record, "doorlog", "confirmed", "connection_ids") or ():
-            history.confirmed[str(connection_id)] = None
+        if value_at(record, "event", "action") == Action.DEVICE_CONFIRMED and found.mark in ("certain", "likely"):
+            history.confirmed.extend(map(str, _items(record, "doorlog", "confirmed", "connection_ids")))
     return history
 
 
 def with_confirmed(files: Iterable[LogFile], history: History) -> History:
     """Return the history with the attempts that were explained later; the log is read once more, if there are any."""
     known = {_connection_of(entry.record) for entry in history.entries if entry.mark in ("certain", "likely")}
-    wanted = [name for name in history.confirmed if name not in known][-MOST_CONFIRMED:]
+    wanted = set(history.confirmed) - known
     if not wanted:
         return history
     explained = [Entry("confirmed", None, record) for record in _connects(files, wanted)]
-    ids = set(wanted)
     kept = [
-        entry for entry in history.entries if not (_is_connect(entry.record) and _connection_of(entry.record) in ids)
+        entry for entry in history.entries if not (_is_connect(entry.record) and _connection_of(entry.record) in wanted)
     ]
-    whole = History(history.last)
-    for entry in sorted([*kept, *explained], key=lambda entry: entry.time):
+    whole = History(history.device, history.last, confirmed=history.confirmed, damaged=history.damaged)
+    for entry in sorted([*explained, *kept], key=lambda entry: entry.time):
         whole.add(entry)
-    whole.found += history.found - len(history.entries)
+    whole.found = history.found + sum(_entry(entry.record, history.device) is None for entry in explained)
     return whole
 
 
-def _connects(files: Iterable[LogFile], connection_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _connects(files: Iterable[LogFile], connection_ids: set[str]) -> Iterator[dict[str, Any]]:
     """Yield the ``connect`` records of these connections."""
-    wanted = set(connection_ids)
-    for line in _lines_with(files, [orjson.dumps(name) for name in connection_ids]):
+    texts = {_as_json(name) for name in connection_ids}
+    for line in _lines_with(files, _CONNECTION, texts, []):
         record = _parsed(line)
-        if record is not None and _is_connect(record) and _connection_of(record) in wanted:
+        if record is not None and _is_connect(record) and _connection_of(record) in connection_ids:
             yield record
 
 
@@ -122,22 +130,29 @@ def _entry(record: dict[str, Any], device: str) -> Entry | None:
             return Entry("certain", None, record)
         is_claim = method in ("client_id", "user_name") and text_at(record, "event", "code") != Code.ADMITTED
         return Entry("claimed" if is_claim else "likely", None, record)
-    for candidate in value_at(evidence, "candidates") or ():
+    for candidate in _items(evidence, "candidates"):
         if text_at(candidate, "id") == device:
             score = value_at(candidate, "score")
-            return Entry("ambiguous", score if isinstance(score, float | int) else None, record)
+            is_score = isinstance(score, float | int) and not isinstance(score, bool)
+            return Entry("ambiguous", score if is_score else None, record)
     return None
 
 
-def _lines_with(files: Iterable[LogFile], needles: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield the lines that hold one of these texts."""
-    search = re.compile(b"|".join(map(re.escape, needles))).search
+def _lines_with(
+    files: Iterable[LogFile], pattern: re.Pattern[bytes], wanted: Container[bytes], damaged: list[str]
+) -> Iterator[bytes]:
+    """Yield the lines in which the group of a pattern is one of the wanted; name the files that are damaged."""
     for block in blocks_of(files):
         data, at, stop = block.data, block.start, block.stop
-        while (found := search(data, at, stop)) is not None:
-            begin = data.rfind(b"\n", at, found.start()) + 1 or at
-            at = data.find(b"\n", found.end(), stop) + 1 or stop
-            yield data[begin:at]
+        while (found := pattern.search(data, at, stop)) is not None:
+            if found[1] in wanted:
+                begin = data.rfind(b"\n", block.start, found.start()) + 1 or block.start
+                at = data.find(b"\n", found.end(), stop) + 1 or stop
+                yield data[begin:at]
+            else:
+                at = found.end()
+        if block.flaw not in (None, "writing"):
+            damaged.append(block.file)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -146,6 +161,20 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:  # a line that somebody changed, or a crash tore
         return None
     return record if isinstance(record, dict) else None
+
+
+def _items(record: Any, *path: str) -> list[Any]:
+    """Return the list that stands at a path; an empty one where there is none, or something that is no list."""
+    value = value_at(record, *path)
+    return value if isinstance(value, list) else []
+
+
+def _as_json(text: str) -> bytes:
+    """Return a text as it stands in a line; one that is no Unicode text stands in none."""
+    try:
+        return orjson.dumps(text)
+    except orjson.JSONEncodeError:
+        return b"\n"
 
 
 def _connection_of(record: dict[str, Any]) -> str | None:
