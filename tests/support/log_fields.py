@@ -125,6 +125,13 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "doorlog.device.candidates[].id": "who it could have been",
         "doorlog.device.candidates[].score": "0 to 1",
     },
+    "Earlier attempts that a device explains (`device_confirmed`)": {
+        "doorlog.confirmed.connection_ids": "`doorlog.connection_id` of the latest 32 of them",
+        "doorlog.confirmed.attempts": "how many there were",
+        "doorlog.confirmed.corrected": "how many of them are recorded as another device's",
+        "doorlog.confirmed.first": "when the first of them was",
+        "doorlog.confirmed.last": "when the last of them was",
+    },
     "The log and the chain about themselves": {
         "doorlog.findings[].severity": "`error`, `warning` or `info`",
         "doorlog.findings[].code": "",

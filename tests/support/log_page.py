@@ -50,6 +50,11 @@ _EXAMPLES: Final[tuple[tuple[str, str, dict[str, str]], ...]] = (
         {"code": "bad_password"},
     ),
     ("A device that came in", "Its `doorlog.connection_id` is that of all its records.", {"code": "admitted"}),
+    (
+        "Who it was that failed before",
+        "Admitted from the place of attempts that had failed, looking the same: see [identity.md](identity.md).",
+        {"action": "device_confirmed"},
+    ),
     ("A topic that it may not write to", "It stays connected.", {"action": "authorize"}),
     ("The end of its session", "`event.code` tells how: here, the device said goodbye.", {"action": "disconnect"}),
     (
@@ -134,6 +139,7 @@ async def live_records(folder: Path) -> list[Record]:
             await pump.shake_hands()
             await pump.send(mqtt.connect("pump-17", user_name="pump-17", password="wonderland"))
             await pump.read(4)
+            await broker.record(action_is("device_confirmed"))
             await pump.send(mqtt.publish("lp/pump-18/state", qos=1))
             await broker.record(action_is("authorize"))
             await pump.send(mqtt.DISCONNECT)
@@ -184,6 +190,9 @@ _EXAMPLE_VALUES: Final[dict[str, Any]] = {
     "event.duration": 18_078_465,
     "service.instance.id": "6bc2c0eddce3",
     "doorlog.auth.verdicts.duration": 1_284_117,
+    "doorlog.confirmed.connection_ids": [f"{_CONNECTION + 1:016x}"],
+    "doorlog.confirmed.first": _time(_BEGIN - timedelta(hours=3)),
+    "doorlog.confirmed.last": _time(_BEGIN - timedelta(hours=3)),
     "doorlog.previous_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "source.bytes": 318,
     "destination.port": 8883,
