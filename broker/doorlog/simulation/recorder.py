@@ -1,0 +1,97 @@
+"""What the door says, in simulated time: stamped, named, written, and told to whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from doorlog.events.changes import changed
+from doorlog.events.records import Connection, ConnectEvent, DisconnectEvent, Event
+from doorlog.simulation.plan import moment
+
+if TYPE_CHECKING:
+    from doorlog.log import Log
+    from doorlog.simulation.namer import Namer
+
+
+class Recorder:
+    """Takes the door's events.
+
+    Args:
+        namer: Who names their devices.
+
+    Attributes:
+        log: Where they are written; None for nowhere.
+        now: The simulated time, in seconds from the start.
+        seconds: CPU that the naming of the last ``connect`` event took.
+    """
+
+    def __init__(self, namer: Namer) -> None:
+        self.log: Log | None = None
+        self.now = 0.0
+        self.seconds = 0.0
+        self._namer = namer
+        self._began: dict[str | None, float] = {}
+        self._connects: dict[tuple[str | None, int | None], asyncio.Future[ConnectEvent]] = {}
+        self._ends: dict[str | None, asyncio.Future[None]] = {}
+
+    def record(self, event: Event) -> None:
+        """Take an event of now."""
+        stamped = self._stamped(event)
+        began = time.thread_time()
+        named = self._namer(stamped)
+        spent = time.thread_time() - began
+        self._write(named)
+        for later in self._namer.afterwards():
+            self._write(later)
+        if isinstance(named, ConnectEvent):
+            self.seconds = spent
+            self._tell(named)
+        elif isinstance(named, DisconnectEvent):
+            self._ended(named.doorlog.connection_id)
+
+    def expect(self, address: str, port: int) -> asyncio.Future[ConnectEvent]:
+        """Return what will hold the ``connect`` event of the connection from there."""
+        return self._connects.setdefault((address, port), asyncio.get_running_loop().create_future())
+
+    def end_of(self, connection_id: str) -> asyncio.Future[None]:
+        """Return what is done once an admitted connection's ``disconnect`` event is there."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if connection_id not in self._began:
+            future.set_result(None)
+            return future
+        return self._ends.setdefault(connection_id, future)
+
+    def _stamped(self, event: Event) -> Event:
+        """Give it the simulated time, and a session its simulated length."""
+        when = moment(self.now)
+        if isinstance(event, ConnectEvent):
+            self._began[event.doorlog.connection_id] = self.now
+        elif isinstance(event, DisconnectEvent):
+            lasted = self.now - self._began[event.doorlog.connection_id]
+            return changed(event, timestamp=when, event=changed(event.event, duration=int(lasted * 1e9)))
+        return changed(event, timestamp=when)
+
+    def _write(self, event: Event) -> None:
+        if self.log is not None:
+            self.log.record(event)
+
+    def _tell(self, event: ConnectEvent) -> None:
+        waiting = self.expect_of(event)
+        if not waiting.done():
+            waiting.set_result(event)
+
+    def expect_of(self, event: Connection) -> asyncio.Future[ConnectEvent]:
+        """Return who waits, or will wait, for the ``connect`` event of this connection."""
+        return self.expect(event.source.ip or "", event.source.port or 0)
+
+    def _ended(self, connection_id: str | None) -> None:
+        del self._began[connection_id]
+        waiting = self._ends.pop(connection_id, None)
+        if waiting is not None:
+            waiting.set_result(None)
+
+    def forget(self, address: str, port: int) -> None:
+        """Nobody waits for that connection any more."""
+        self._connects.pop((address, port), None)
