@@ -45,6 +45,13 @@ TESTED_THROUGH = {
     "test_settings_log_models.py": "test_settings_models.py",
     "test_log_status.py": "test_log_writer.py",  # the shape of an answer
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
+    "test_application_simulate_output.py": "test_application_commands_simulate.py",
+    "test_application_simulation.py": "test_application_commands_simulate.py",
+    "test_simulation_models.py": "test_simulation_fleet.py",
+    "test_simulation_plan.py": "test_simulation_calendar.py",
+    "test_simulation_recorder.py": "test_simulation_stage.py",
+    "test_simulation_steps.py": "test_simulation_calendar.py",
+    "test_simulation_truth.py": "test_simulation_play.py",
     "test_readers_around.py": "test_readers_verify.py",
     "test_readers_breaks.py": "test_readers_verify.py",
     "test_readers_usual.py": "test_readers_verify.py",

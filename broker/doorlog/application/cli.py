@@ -1,4 +1,4 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema`` and ``verify``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema``, ``simulate`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from doorlog import __version__
-from doorlog.application import commands_verify
+from doorlog.application import commands_simulate, commands_verify
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
@@ -223,4 +223,5 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
+app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)

@@ -167,7 +167,7 @@ class Calendar:
         if rhythm.period is not None and state.failures > rhythm.retries:
             state.failures = 0
             return self._next_wake(device, state, now)
-        doubled = rhythm.first_retry * 2 ** min(state.failures - 1, 20)
+        doubled = rhythm.first_retry * 2.0 ** min(state.failures - 1, 20)
         return now + min(doubled, rhythm.longest_retry) * self.random.uniform(0.7, 1.3)
 
     def _next_wake(self, device: Device, state: _State, now: float) -> float:
@@ -210,13 +210,16 @@ class Calendar:
             yield End(now, index, "keep_alive")
 
     def _retire(self, index: int, now: float) -> Iterator[Step]:
-        state, line = self._states[index], self.fleet.devices[index].line
+        state, line = self._states[index], self.fleet.lines[self.fleet.devices[index].line]
         state.gone = True
-        if all(self._states[other].gone or self.fleet.devices[other].begins > now for other in self._behind[line]):
-            self.fleet.network.release(line)
+        if line.access != "static" and all(self._is_absent(other, now) for other in self._behind[line.number]):
+            self.fleet.network.release(line.number)
         if state.online:
             state.online = False
             yield End(now, index, "close")
+
+    def _is_absent(self, index: int, now: float) -> bool:
+        return self._states[index].gone or self.fleet.devices[index].begins > now
 
     def _update(self, index: int, now: float) -> Iterator[Step]:
         state, device = self._states[index], self.fleet.devices[index]

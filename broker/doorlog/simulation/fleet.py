@@ -116,7 +116,9 @@ def _lines(quarter: Quarter, sites: int, first: int) -> list[Line]:
     ]
     if quarter.access != "dhcp":
         return ours
-    return ours + [Line(first + sites + n, quarter.access, max(quarter.moves, 0.1), 0, shared=False) for n in range(sites)]
+    return ours + [
+        Line(first + sites + n, quarter.access, max(quarter.moves, 0.1), 0, shared=False) for n in range(sites)
+    ]
 
 
 def _connect(network: Network, lines: list[Line], quarter: Quarter, number: int, random: Random) -> None:

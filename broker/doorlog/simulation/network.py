@@ -130,4 +130,6 @@ def block(access: Access, pool: int, count: int) -> tuple[str, ...]:
     first = {"static": 16, "dhcp": 32, "cgnat": 64}[access]
     if access == "cgnat":
         return tuple(f"127.{first + pool}.{100 + number % 4}.{1 + number // 4}" for number in range(count))
-    return tuple(f"127.{first + pool // 4}.{pool % 4 * 64 + number // 250}.{1 + number % 250}" for number in range(count))
+    return tuple(
+        f"127.{first + pool // 4}.{pool % 4 * 64 + number // 250}.{1 + number % 250}" for number in range(count)
+    )

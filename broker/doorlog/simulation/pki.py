@@ -1,8 +1,8 @@
 """The certificates of a simulated rotation, as files: one root, the old and the new chain, and devices' own.
 
-    root ─┬─ servers 1 ── leaf 1     served before the rotation, and after a rollback
-          └─ servers 2 ── leaf 2     served after the rotation
-    devices old, devices new ── client certificates; the rotation ends the trust in the old authority
+root ─┬─ servers 1 ── leaf 1     served before the rotation, and after a rollback
+      └─ servers 2 ── leaf 2     served after the rotation
+devices old, devices new ── client certificates; the rotation ends the trust in the old authority
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Pki:
 
     def server(self, chain: int) -> tuple[Path, Path, Path]:
         """Return the chain that is served, its key, and the authorities of devices that are trusted beside it."""
-        return tuple(self._folder / name for name in (f"server-{chain}.pem", f"server-{chain}.key", f"devices-{chain}.pem"))  # type: ignore[return-value] # three of them
+        return tuple(
+            self._folder / name for name in (f"server-{chain}.pem", f"server-{chain}.key", f"devices-{chain}.pem")
+        )  # type: ignore[return-value] # three of them
 
     def trusted(self, pin: Pin | None) -> Path:
         """Return what a device trusts: what it has pinned of the old chain, or the root."""

@@ -207,7 +207,9 @@ def _make_folder(folder: Path) -> None:
 def _allow_sockets(wanted: int) -> None:
     """Both ends of every session are open in this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard not in {resource.RLIM_INFINITY} and hard < wanted:
-        raise SettingsError(f"{wanted} open files are needed, and {hard} allowed: take fewer devices, or raise ulimit -n")
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise SettingsError(
+            f"{wanted} open files are needed, and {hard} allowed: take fewer devices, or raise ulimit -n"
+        )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -70,7 +70,9 @@ PROFILES: Final = {
 """All of them, by name."""
 
 
-def client_context(profile: TlsProfile, trusted: Path | None, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+def client_context(
+    profile: TlsProfile, trusted: Path | None, certificate: tuple[Path, Path] | None = None
+) -> ssl.SSLContext:
     """Make the client.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from doorlog.events.changes import changed
-from doorlog.events.records import Connection, ConnectEvent, DisconnectEvent, Event
+from doorlog.events.records import ConnectEvent, Connection, DisconnectEvent, Event
 from doorlog.simulation.plan import moment
 
 if TYPE_CHECKING:

@@ -68,9 +68,7 @@ SCENARIOS: Final = {
     scenario.name: scenario
     for scenario in (
         Scenario("static", "each device has an address of its own for good", (Quarter(),)),
-        Scenario(
-            "dhcp", "10 % of the devices get another address each day", (Quarter(access="dhcp", moves=0.1),)
-        ),
+        Scenario("dhcp", "10 % of the devices get another address each day", (Quarter(access="dhcp", moves=0.1),)),
         Scenario("nat2", "sites of 2 look-alikes behind one address, all broken", _alike(2), 120),
         Scenario("nat10", "sites of 10 look-alikes behind one address, all broken", _alike(10), 200),
         Scenario("nat100", "sites of 100 look-alikes behind one address, all broken", _alike(100), 200),

@@ -20,7 +20,6 @@ class Truth:
             errand of a stranger.
         address: Where it came from.
         profile: The TLS client.
-        pin: What the device had pinned.
     """
 
     connection_id: str
@@ -29,7 +28,6 @@ class Truth:
     what: str
     address: str
     profile: str | None = None
-    pin: str | None = None
 
     def line(self) -> bytes:
         """Return it as a line of JSON."""
@@ -40,6 +38,5 @@ class Truth:
             "what": self.what,
             "address": self.address,
             "profile": self.profile,
-            "pin": self.pin,
         }
         return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
