@@ -136,7 +136,7 @@ def test_broken_devices_try_again_and_again_and_later_less_often() -> None:
 
 
 def test_strangers_come_from_anywhere_and_from_devices_addresses() -> None:
-    fleet, steps = fleet_of("cgnat", 50, plan=Plan(before=10, after=3))
+    _, steps = fleet_of("cgnat", 50, plan=Plan(before=10, after=3))
     visits = [step for step in steps if isinstance(step, Visit)]
     known = {step.address for step in attempts(steps)}
 

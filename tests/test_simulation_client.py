@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from doorlog.simulation.profiles import PROFILES, client_context
 from support.doors import FREE, OpenDoor, open_door
 from support.pki import Pki
 
+Listeners = dict[str, dict[str, Any]]
+
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
@@ -18,7 +21,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @pytest.fixture
-def listeners(pki: Pki) -> dict[str, dict[str, object]]:
+def listeners(pki: Pki) -> Listeners:
     server = pki.server()
     return {"tls": {"bind": FREE, "tls": {"certfile": server.certfile, "keyfile": server.keyfile}}}
 
@@ -28,9 +31,7 @@ async def client_of(opened: OpenDoor, context: ssl.SSLContext, session: ssl.SSLS
     return TlsClient(connected, context, "localhost", session)
 
 
-async def test_it_is_admitted_from_its_address_and_says_goodbye(
-    pki: Pki, listeners: dict[str, dict[str, object]]
-) -> None:
+async def test_it_is_admitted_from_its_address_and_says_goodbye(pki: Pki, listeners: Listeners) -> None:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["openssl-3"], pki.cafile))
         port = client.port
@@ -45,7 +46,7 @@ async def test_it_is_admitted_from_its_address_and_says_goodbye(
 
 
 @pytest.mark.parametrize(("how", "code"), [("close", "closed"), ("reset", "reset")])
-async def test_a_session_is_lost(pki: Pki, listeners: dict[str, dict[str, object]], how: str, code: str) -> None:
+async def test_a_session_is_lost(pki: Pki, listeners: Listeners, how: str, code: str) -> None:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["openssl-3"], pki.cafile))
         await client.connect(connect_packet("pump-17", 90, clean_session=True))
@@ -63,9 +64,7 @@ async def test_a_session_is_lost(pki: Pki, listeners: dict[str, dict[str, object
         ("reset", "reset_after_server_certificate"),
     ],
 )
-async def test_it_turns_the_server_down(
-    pki: Pki, listeners: dict[str, dict[str, object]], profile: str, refusal: str, code: str
-) -> None:
+async def test_it_turns_the_server_down(pki: Pki, listeners: Listeners, profile: str, refusal: str, code: str) -> None:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES[profile], pki.other_cafile))
         with pytest.raises(ssl.SSLError):
@@ -76,7 +75,7 @@ async def test_it_turns_the_server_down(
 
 
 @pytest.mark.parametrize("profile", ["jsse-8", "jsse-17"])
-async def test_it_resumes_its_session(pki: Pki, listeners: dict[str, dict[str, object]], profile: str) -> None:
+async def test_it_resumes_its_session(pki: Pki, listeners: Listeners, profile: str) -> None:
     context = client_context(PROFILES[profile], pki.cafile)
     async with open_door(listeners=listeners) as opened:
         first = await client_of(opened, context)
@@ -91,8 +90,8 @@ async def test_it_resumes_its_session(pki: Pki, listeners: dict[str, dict[str, o
         assert [tls.resumed for tls in resumed if tls] == [False, True]
 
 
-async def test_the_server_turns_it_down(pki: Pki, listeners: dict[str, dict[str, object]]) -> None:
-    listeners["tls"]["tls"] |= {"cafile": pki.device_cafile, "client_certificate": "required"}  # type: ignore[operator]
+async def test_the_server_turns_it_down(pki: Pki, listeners: Listeners) -> None:
+    listeners["tls"]["tls"] |= {"cafile": pki.cafile, "client_certificate": "required"}
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["rtos-1.3"], pki.cafile))
 

@@ -11,7 +11,6 @@ import pytest
 
 from doorlog.errors import AddressError, SettingsError
 from doorlog.events.codes import Action
-from doorlog.simulation import play as module
 from doorlog.simulation.host import Host
 from doorlog.simulation.namer import Forgetful
 from doorlog.simulation.plan import Plan
@@ -53,9 +52,8 @@ async def test_every_attempt_is_in_the_log_and_in_the_truth(tmp_path: Path) -> N
 async def test_sessions_end_once_and_time_goes_on(tmp_path: Path) -> None:
     await played(tmp_path)
 
-    records = [
-        r for r in lines(tmp_path / "log" / "doorlog.jsonl") if r["event"]["action"] in {"connect", "disconnect"}
-    ]
+    everything = lines(tmp_path / "log" / "doorlog.jsonl")
+    records = [record for record in everything if record["event"]["action"] in {"connect", "disconnect"}]
     assert [record["@timestamp"] for record in records] == sorted(record["@timestamp"] for record in records)
     ended = [record["doorlog"]["connection_id"] for record in records if record["event"]["action"] == "disconnect"]
     admitted = [r["doorlog"]["connection_id"] for r in records if r["event"]["code"] == "admitted"]
@@ -130,6 +128,6 @@ async def test_an_address_that_is_taken_closes_what_was_opened(tmp_path: Path, m
     async def start(_host: Host, _chain: int, generation: int) -> None:
         raise AddressError(f"taken {generation}")
 
-    monkeypatch.setattr(module.Host, "start", start)
+    monkeypatch.setattr(Host, "start", start)
     with pytest.raises(AddressError, match="taken 1"):
         await played(tmp_path)

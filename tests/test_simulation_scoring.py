@@ -102,7 +102,7 @@ def test_a_failure_is_an_attempt_that_said_no_client_id() -> None:
 def test_a_record_is_put_beside_the_truth(confidence: str, named: str | None) -> None:
     event = failed_connect()
     evidence = DeviceEvidencePart(
-        confidence=confidence,  # type: ignore[arg-type]  # one of the three above
+        confidence=confidence,
         candidates=(CandidatePart(id="a", score=0.75), CandidatePart(id="b", score=0.25)),
     )
     event = changed(event, device=DevicePart(id="a"), doorlog=changed(event.doorlog, device=evidence))

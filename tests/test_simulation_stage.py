@@ -20,6 +20,7 @@ from doorlog.simulation.recorder import Recorder
 from doorlog.simulation.stage import Stage
 from doorlog.simulation.steps import Attempt, End, Ending, Errand, Expected, Restart, Visit
 from doorlog.simulation.truth import Truth
+from support.events import stopped_audit
 from support.simulations import fleet_of
 
 ADDRESS = "127.50.0.1"
@@ -204,8 +205,6 @@ async def test_what_is_due_later_is_written_too(tmp_path: Path) -> None:
 
         def record(self, event: Event) -> None:
             self.lines.append(event)
-
-    from support.events import stopped_audit
 
     later = changed(stopped_audit(), timestamp=moment(3.0))
     recorder, log = Recorder(Confirming([later], [])), Log()
