@@ -15,6 +15,7 @@ from typing import Any
 
 from bench import machine
 from bench.identity_cost import Cost, measure
+from bench.identity_naive import Beside
 from bench.results import table
 from doorlog.application.simulate_output import share
 from doorlog.application.simulation import announce
@@ -75,10 +76,15 @@ class Result:
     attempts: int = 0
     wall: float = 0.0
     failures: list[Failure] = field(default_factory=list)
+    guessed: list[Failure] = field(default_factory=list)
 
     @property
     def each(self) -> Score:
         return score(self.failures)
+
+    @property
+    def naive(self) -> Score:
+        return score(self.guessed)
 
     @property
     def first(self) -> Score:
@@ -97,10 +103,17 @@ def run(name: str, seeds: Sequence[int], plan: Plan, shrink: int) -> Result:
     for seed in seeds:
         order = Order(scenario, max(2, scenario.devices // shrink), plan, seed)
         with tempfile.TemporaryDirectory(prefix="doorlog-bench-") as folder:
-            played = asyncio.run(play(order, Path(folder) / "played", announce=announce))
+            asked: list[Beside] = []
+
+            def namer_in(path: Path, asked: list[Beside] = asked) -> Beside:
+                asked.append(Beside(open_namer(path)))
+                return asked[0]
+
+            played = asyncio.run(play(order, Path(folder) / "played", announce=announce, namer_in=namer_in))
         result.devices += played.devices
         result.attempts += played.attempts
         result.failures += played.failures
+        result.guessed += asked[0].guessed(played.failures)
     result.wall = time.perf_counter() - began
     return result
 
@@ -114,6 +127,8 @@ def page(results: Sequence[Result], cost: Cost | None, facts: dict[str, str]) ->
         blocks += ["## Scenarios", _scenarios(results)]
         blocks += ["## Each failure", _scores([(result.scenario, result.each) for result in results])]
         blocks += ["## Each device's first failure", _scores([(result.scenario, result.first) for result in results])]
+        blocks += ["## Beside it: the device last admitted from the same address"]
+        blocks += [_scores([(result.scenario, result.naive) for result in results])]
         blocks += ["## Stated and observed", _calibration(results)]
         blocks += ["## Goals", _checks(results)]
     if cost is not None:
@@ -209,6 +224,7 @@ def as_json(results: Sequence[Result], cost: Cost | None, facts: dict[str, str])
                 "seconds": result.wall,
                 "each_failure": result.each.as_json(),
                 "first_failures": result.first.as_json(),
+                "naive": result.naive.as_json(),
                 "checks": [_check(view, goal, value) for view, goal, value in result.checks()],
             }
             for result in results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from doorlog.application.cli import ExitCode
 from doorlog.application.simulate_output import share
 from doorlog.errors import AddressError
 from doorlog.simulation.host import Host
+from doorlog.simulation.scenarios import SCENARIOS
 from support.commands import doorlog
 
 SMALL = ("--devices", "10", "--days", "1", "--seed", "5")
@@ -63,6 +65,13 @@ def test_an_unknown_scenario_is_told_the_known_ones() -> None:
 
     assert said.code == ExitCode.SETTINGS
     assert said.err[0].startswith("doorlog: there is no scenario 'moon': choose one of static, dhcp, ")
+
+
+def test_the_help_tells_every_scenario() -> None:
+    text = " ".join(" ".join(doorlog("simulate", "--help").out).split())
+    listed = text.partition("Scenarios: ")[2].partition("docs/simulate.md")[0]
+
+    assert {name for name in SCENARIOS if not re.search(rf"\b{name}\b", listed)} == set()
 
 
 def test_an_address_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

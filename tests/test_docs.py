@@ -89,7 +89,7 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_command_and_option_is_documented() -> None:
     commands = getattr(get_command(app), "commands")  # noqa: B009 - typer says nothing of the kind of a group
-    assert set(commands) == {"run", "check", "health", "passwd", "schema", "verify"}
+    assert set(commands) == {"run", "check", "health", "passwd", "schema", "simulate", "verify"}
     for name, command in commands.items():
         shown = "\n".join(doorlog(name, "--help").out)
         assert command.help

@@ -26,9 +26,7 @@ HELP: Final[dict[str, Any]] = {
 
 
 def simulate(
-    scenario: Annotated[
-        str, typer.Option(metavar="NAME", help="Which fleet; see docs/simulate.md for all of them.")
-    ] = "mixed",
+    scenario: Annotated[str, typer.Option(metavar="NAME", help="Which fleet and network, see below.")] = "mixed",
     devices: Annotated[
         int | None,
         typer.Option(
@@ -53,6 +51,11 @@ def simulate(
     They connect to a real door on this machine, from addresses of 127.0.0.0/8, with real TLS; only the time is
     simulated. Written are the log as a broker writes it, and truth.jsonl: for each connection_id which device it was,
     or none. Then it is told how well the log names the devices that failed before they could say who they are.
+
+    Scenarios: static, dhcp, nat2, nat10 and nat100 (look-alikes behind one
+    address, all of them broken), nat2one and nat10one (one of them broken),
+    nat10mixed, cgnat, mtls (certificates that we refuse), mtlspinned (devices
+    that refuse us before they show theirs) and mixed: docs/simulate.md.
 
     Exit codes: 0 simulated, 3 the folder or the scenario can not be used, 4 an address can not be bound.
     """

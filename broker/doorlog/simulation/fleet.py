@@ -20,6 +20,7 @@ _LINES_IN_POOL: Final = 60
 _SPARE: Final = 1.2  # addresses of a pool for each line on it, those of others included
 _SUBSCRIBERS_AN_ADDRESS: Final = 16  # of a carrier, counting our devices only
 _LATE: Final = 0.06  # of the devices are commissioned while we watch
+_FROM_SHELF: Final = 0.15  # of these come after the rotation, with what was right when they were made
 _RETIRED: Final = 0.03
 _REPLACED: Final = 0.02  # by another unit of the same model, in the same place
 _UPDATED: Final = 0.12  # get new firmware, where there is any
@@ -186,7 +187,8 @@ def _with_fate(device: Device, quarter: Quarter, rotation: float, random: Random
     if quarter.certificates != "none":
         device = _certified(device, quarter, random)
     if chance < _LATE:
-        yield replace(device, begins=random.uniform(0.05, 1.03) * rotation)
+        is_from_shelf = random.random() < _FROM_SHELF
+        yield replace(device, begins=rotation * random.uniform(1.0, 1.05) if is_from_shelf else when)
     elif chance < _LATE + _RETIRED:
         yield replace(device, ends=when)
     elif chance < _LATE + _RETIRED + _REPLACED:

@@ -83,10 +83,10 @@ _LINUX: Final = Rhythm(drops=0.3, first_retry=1.0, longest_retry=30 * MINUTE)
 _OLD_HOST: Final = "broker.example.com"
 
 MODELS: Final = (
-    Model("esp-plug", 26, (Firmware("mbedtls-2", "leaf"), Firmware("mbedtls-3")), _STEADY, 60),
+    Model("esp-plug", 26, (Firmware("mbedtls-2", "leaf", 0.5), Firmware("mbedtls-3")), _STEADY, 60),
     Model("esp-sensor", 14, (Firmware("mbedtls-2", "intermediate"),), Rhythm(period=6 * HOUR), 120),
     Model("tasmota", 10, (Firmware("bearssl", "leaf", 0.3),), _STEADY, 30, refusal="close"),
-    Model("meter", 9, (Firmware("wolfssl-4", "intermediate"), Firmware("wolfssl-5", "intermediate")),
+    Model("meter", 9, (Firmware("wolfssl-4", "intermediate"), Firmware("wolfssl-5")),
           Rhythm(period=DAY, awake=45, retries=3), 300, refusal="reset", host=_OLD_HOST,
           clean_session=False),
     Model("tracker", 8, (Firmware("modem-old"), Firmware("modem-new")), _RADIO, 600, refusal="reset"),
