@@ -22,7 +22,7 @@ from bench.meters import resident_bytes
 from doorlog.events.changes import changed
 from doorlog.events.parts import UNKNOWN_DEVICE
 from doorlog.events.records import ConnectEvent, Event
-from doorlog.simulation.namer import Forgetful, Namer, open_namer
+from doorlog.simulation.namer import Forgetful, Learned, Namer
 from doorlog.simulation.plan import Plan, moment
 from doorlog.simulation.play import Order, play
 from doorlog.simulation.scenarios import SCENARIOS
@@ -62,6 +62,7 @@ class _Keeping(Forgetful):
     """Keeps the events of a simulation as the door made them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.admitted: list[ConnectEvent] = []
         self.failed: list[ConnectEvent] = []
 
@@ -79,7 +80,7 @@ def measure(devices: int) -> Cost:
         folder = Path(name)
         gc.collect()
         before = resident_bytes(os.getpid())
-        namer = open_namer(folder)
+        namer = Learned(folder)
         try:
             wall, cpu = _learn(namer, pairs, devices)
             gc.collect()

@@ -34,6 +34,9 @@ class Beside:
     def settle(self) -> None:
         self._namer.settle()
 
+    def restart(self) -> None:
+        self._namer.restart()
+
     def close(self) -> None:
         self._namer.close()
 

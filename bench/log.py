@@ -24,7 +24,7 @@ from bench.log_rivals import RIVALS
 from bench.meters import resident_bytes
 from bench.results import number, table
 from doorlog.events.sentences import message_of, reason_of
-from doorlog.identity.resolve import identify
+from doorlog.identity.stated import identify
 from doorlog.log import open_log, service_part
 from doorlog.settings.log_models import LogSettings
 

@@ -12,7 +12,7 @@ import structlog
 from pythonjsonlogger.json import JsonFormatter
 
 from doorlog.events.sentences import message_of, reason_of
-from doorlog.identity.resolve import identify
+from doorlog.identity.stated import identify
 
 Record = Callable[[Any], None]
 

@@ -34,7 +34,7 @@ TESTED_THROUGH = {
     "test_door_assurance.py": "test_door_protocol.py",  # an interface, and the one that promises nothing
     "test_application_commands.py": "test_application_cli.py",
     "test_application_verify_output.py": "test_application_commands_verify.py",
-    "test_application_verify_progress.py": "test_application_commands_verify.py",
+    "test_application_log_progress.py": "test_application_commands_verify.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
     "test_door_connect_fields.py": "test_door_connect_packet.py",
     "test_door_proxy_extensions.py": "test_door_proxy_header.py",

@@ -458,9 +458,10 @@ class Model:
             data = self.log.live.read_bytes()
             os.truncate(self.log.live, data.rfind(b"\n") + 1)
             self.torn = False
-        elif step in {"rotate", "compress"}:
-            getattr(self.log, step)()
-            self.torn = self.torn and step != "rotate"
+        elif step == "rotate":
+            self.torn = self.log.rotate() is None and self.torn  # what holds no record is not closed
+        elif step == "compress":
+            self.log.compress()
         elif step == "look":
             self.read += self.follower.read().lines
         elif step in {"restart", "reopen"}:

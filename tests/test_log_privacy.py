@@ -27,7 +27,7 @@ from doorlog.events.parts import (
 )
 from doorlog.events.records import ANY_EVENT, Connection, Event
 from doorlog.events.sentences import message_of, reason_of
-from doorlog.identity.resolve import identify
+from doorlog.identity.stated import identify
 from doorlog.log.flood import Floodgate
 from doorlog.log.privacy import Concealment, PrivacyKey
 from doorlog.settings.log_models import PrivacySettings

@@ -1,31 +1,51 @@
-"""Who names devices: what doorlog does in life where it is there, else what a record says of itself."""
+"""Who names devices: what doorlog does in life, or what a record says of itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from doorlog.simulation.namer import Forgetful, open_namer
+import pytest
+
+from doorlog.events.records import ConnectEvent, Event
+from doorlog.simulation.namer import Forgetful, Learned, Namer
 from support.events import admitted_connect, failed_connect
 
 
-def test_the_forgetful_know_who_was_admitted_and_nobody_else() -> None:
-    namer = Forgetful()
-    named, unnamed = namer(admitted_connect()), namer(failed_connect())
-    namer.settle()
-
-    assert getattr(named, "device").id  # noqa: B009 - of any event
-    assert getattr(unnamed, "device") is None  # noqa: B009 - as above
-    assert namer.afterwards() == ()
-    namer.close()
+def named(namer: Namer, event: Event) -> ConnectEvent:
+    found = namer(event)
+    assert isinstance(found, ConnectEvent)
+    return found
 
 
-def test_one_is_opened(tmp_path: Path) -> None:
-    namer = open_namer(tmp_path)
+@pytest.mark.parametrize("opened", [lambda _: Forgetful(), Learned], ids=["forgetful", "learned"])
+def test_who_was_admitted_is_named(tmp_path: Path, opened: Callable[[Path], Namer]) -> None:
+    namer = opened(tmp_path)
     try:
-        named = namer(admitted_connect())
+        event = named(namer, admitted_connect())
         namer.settle()
-        assert named.doorlog.device
-        assert named.doorlog.device.confidence == "certain"
+        assert event.device
+        assert event.doorlog.device
+        assert event.doorlog.device.confidence == "certain"
         assert list(namer.afterwards()) == []
     finally:
         namer.close()
+
+
+def test_the_forgetful_know_nobody_who_did_not_say_so() -> None:
+    namer = Forgetful()
+    named(namer, admitted_connect())
+    namer.restart()
+
+    assert named(namer, failed_connect()).device is None
+
+
+def test_what_was_learned_is_kept_beside_the_log_over_a_restart(tmp_path: Path) -> None:
+    namer = Learned(tmp_path)
+    try:
+        named(namer, admitted_connect())
+        namer.restart()
+        assert named(namer, admitted_connect()).device
+    finally:
+        namer.close()
+    assert (tmp_path / "devices.db").exists()

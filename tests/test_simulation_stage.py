@@ -31,6 +31,7 @@ class Listening(Forgetful):
     """Names like the forgetful, and keeps what it was told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.events: list[Event] = []
         self.settled = 0
 
@@ -197,6 +198,7 @@ async def test_what_is_due_later_is_written_too(tmp_path: Path) -> None:
             return self.due.pop(0)
 
         def __init__(self, *due: list[Event]) -> None:
+            super().__init__()
             self.due = list(due)
 
     class Log:

@@ -7,6 +7,7 @@ DoorlogError
 ├── SinkError                a place that records go to can not be opened or written
 ├── LogFailed                the broker was stopped since its log could not be written
 ├── LogError                 a log can not be read
+├── DirectoryError           the directory of devices can not be used, or what is to be imported into it
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
     ├── ProxyHeaderError     PROXY protocol v1/v2
@@ -70,6 +71,10 @@ class LogFailed(DoorlogError):
 
 class LogError(DoorlogError):
     """A log can not be read. ``str()`` is ready for an operator: the place, the fault, the remedy."""
+
+
+class DirectoryError(DoorlogError):
+    """The directory of devices can not be used, or what is to be imported. ``str()`` is ready for an operator."""
 
 
 class AddressError(DoorlogError):

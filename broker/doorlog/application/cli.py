@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from doorlog import __version__
-from doorlog.application import commands_simulate, commands_verify
+from doorlog.application import commands_devices, commands_simulate, commands_verify
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
@@ -225,3 +225,5 @@ def schema() -> None:
 
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
+app.add_typer(commands_devices.app, **commands_devices.DEVICES)
+app.command(**commands_devices.DEVICE)(commands_devices.device)

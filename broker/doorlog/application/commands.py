@@ -8,6 +8,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from doorlog.errors import SettingsError
+
 
 class ExitCode(IntEnum):
     """What the process says when it ends."""
@@ -28,6 +30,20 @@ EXIT_CODES = {
 }
 FILE = {"metavar": "FILE", "show_default": False}
 Config = Annotated[Path, typer.Option("-c", "--config", help="Configuration file (YAML).", **FILE)]
+LOCAL_LOG = Path(".doorlog") / "log"
+LogOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="PATH",
+        help="The log: its live file, or a folder of segments.  [default: that of -c, or .doorlog/log]",
+        show_default=False,
+    ),
+]
+LogConfig = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", metavar="FILE", help="Configuration that names the log.", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -55,3 +71,26 @@ def fail(message: str, code: ExitCode) -> NoReturn:
     for line in message.splitlines():
         say(line)
     raise typer.Exit(code)
+
+
+def log_of(log: Path | None, config: Path | None) -> Path:
+    """Return the log that a command is about.
+
+    Raises:
+        SettingsError: The configuration can not be read, or names no log file.
+        typer.BadParameter: Both are given.
+    """
+    if log is None and config is None:
+        return LOCAL_LOG
+    if log is not None and config is not None:
+        raise typer.BadParameter("has no effect with --log", param_hint="--config")
+    return log if log is not None else _log_file_of(Path(str(config)))
+
+
+def _log_file_of(config: Path) -> Path:
+    from doorlog.settings.load import load_settings  # noqa: PLC0415 - only where a configuration is given
+
+    file = load_settings(config).log.file
+    if file is None:
+        raise SettingsError(f"{config}: log.file: is not set: name the log with --log")
+    return file.path

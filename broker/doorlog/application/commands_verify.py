@@ -8,13 +8,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from doorlog.application.commands import AsJson, ExitCode, examples, fail
-from doorlog.errors import DoorlogError, SettingsError
+from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of
+from doorlog.errors import DoorlogError
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
 # ruff: noqa: PLC0415, FBT002
-
-LOCAL_LOG: Final = Path(".doorlog") / "log"
 
 HELP: Final[dict[str, Any]] = {
     "short_help": "Prove that a log is whole, or name the first line that is not.",
@@ -29,19 +27,8 @@ HELP: Final[dict[str, Any]] = {
 
 
 def verify(
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            "--log",
-            metavar="PATH",
-            help="The log: its live file, or a folder of segments.  [default: that of -c, or .doorlog/log]",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("-c", "--config", metavar="FILE", help="Configuration that names the log.", show_default=False),
-    ] = None,
+    log: LogOption = None,
+    config: LogConfig = None,
     keys: Annotated[
         list[Path] | None,
         typer.Option(
@@ -66,16 +53,17 @@ def verify(
 
     Exit codes: 0 the log is whole, 1 it is not, 3 it can not be read.
     """
+    from doorlog.application.log_progress import reading
     from doorlog.application.verify_output import print_report
-    from doorlog.application.verify_progress import verified
     from doorlog.readers.trusted import read_checkpoints, read_key
+    from doorlog.readers.verify import verify as verified
 
-    if log is not None and config is not None:
-        raise typer.BadParameter("has no effect with --log", param_hint="--config")
     try:
-        path = log or (LOCAL_LOG if config is None else _log_of(config))
+        path = log_of(log, config)
         kept = read_checkpoints(checkpoint) if checkpoint is not None else {}
-        report = verified(path, [read_key(key) for key in keys or ()], kept, from_start=from_start)
+        trusted = [read_key(key) for key in keys or ()]
+        with reading(path, "verifying") as files:
+            report = verified(files, trusted, kept, from_start=from_start)
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     if as_json:
@@ -84,12 +72,3 @@ def verify(
         print_report(path, report, has_keys=bool(keys))
     if not report.whole:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _log_of(config: Path) -> Path:
-    from doorlog.settings.load import load_settings
-
-    file = load_settings(config).log.file
-    if file is None:
-        raise SettingsError(f"{config}: log.file: is not set: name the log with --log")
-    return file.path

@@ -28,9 +28,10 @@ from doorlog.errors import LogFailed
 from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
-from doorlog.events.records import AuditEvent, CertificateEvent, Event
+from doorlog.events.records import AuditEvent, CertificateEvent
 from doorlog.events.sentences import message_of, reason_of
-from doorlog.identity.resolve import identify
+from doorlog.identity.directory import Directory, directory_path
+from doorlog.identity.naming import Naming
 from doorlog.log import Log, open_log, service_part
 from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
@@ -64,6 +65,7 @@ class Service:
     Attributes:
         door: The open door.
         log: The log.
+        directory: What is known of the devices, if anything is to be remembered.
         failure: Done when the log can not be written and the broker is to stop (``log.on_error: stop``), with why.
 
     Raises:
@@ -74,7 +76,13 @@ class Service:
         self._settings = settings
         self._chains = load_chains(settings)
         self._authority = build_authority(self._refused)
+        self._naming = Naming(settings.device)
         self.log = self._open_log()
+        try:
+            self.directory = self._naming.directory = self._open_directory()
+        except BaseException:
+            self.log.close()
+            raise
         self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record, self.log)
         self._loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[str] = self._loop.create_future()
@@ -97,6 +105,7 @@ class Service:
         except BaseException:
             await self._authority.shut_down()
             self.log.close()
+            self._close_directory()
             self._close_monitor()
             raise
         self.log.record(audit_event(Action.AUDIT_STARTED, self.door))
@@ -113,6 +122,7 @@ class Service:
             self.log.record(audit_event(Action.AUDIT_STOPPED, self.door))
         finally:
             await asyncio.to_thread(self.log.close)
+            await asyncio.to_thread(self._close_directory)
             self._close_monitor()
 
     async def __aenter__(self) -> Self:
@@ -136,9 +146,17 @@ class Service:
             self.door.abort()
             await door_is_empty
 
-    def _refine(self, event: Event) -> Event:
-        """On the log's thread: name the device."""
-        return identify(event, self._settings.device.id)
+    def _open_directory(self) -> Directory | None:
+        path, device = directory_path(self._settings), self._settings.device
+        if path is None:
+            return None
+        hidden = self._settings.log.privacy.hidden
+        return Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
+
+    def _close_directory(self) -> None:
+        """Once the log is closed: its thread teaches the directory."""
+        if self.directory is not None:
+            self.directory.close()
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
         self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
@@ -176,8 +194,9 @@ class Service:
             service=service_part(service.name, __version__, service.instance_id or secrets.token_hex(6)),
             message_of=message_of,
             console=sys.stderr if console else None,
-            refine=self._refine,
+            refine=self._naming,
             reason_of=reason_of,
+            afterwards=self._naming.afterwards,
             publish=self._authority.publish,
         )
 

@@ -1,95 +1,129 @@
-"""Which device was that? What a record says of itself: its CONNECT, or the certificate that was shown.
+"""Which device was that? Evidence of an attempt and the devices that it could be, to a name, or to candidates.
 
-Only what the connection itself proved or showed is used here; learning from earlier connections fits behind the
-same function.
+Pure: the directory is asked before, by ``candidates``; nothing here reads, waits or remembers.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
-from doorlog.events.changes import changed
-from doorlog.events.codes import Action, Code
-from doorlog.events.parts import UNKNOWN_DEVICE, DeviceEvidencePart, DevicePart
-from doorlog.events.records import Connection, Event
+from doorlog.identity.likelihood import presence, stranger, weight
 
-IdSource = Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-# Refusals behind which the issuer's signature was verified. Not so a revocation, which OpenSSL looks up before it
-# verifies any signature: whoever knows a revoked serial number can write any name beside it.
-_ISSUER_VERIFIED = frozenset({Code.CLIENT_CERTIFICATE_EXPIRED, Code.CLIENT_CERTIFICATE_NOT_YET_VALID})
-_ISSUER_REFUSED = frozenset({Code.CLIENT_CERTIFICATE_UNTRUSTED, Code.CLIENT_CERTIFICATE_INVALID})
-_CERTIFICATE_REFUSED = _ISSUER_VERIFIED | _ISSUER_REFUSED | {Code.CLIENT_CERTIFICATE_REVOKED}
+    from doorlog.identity.calibration import Calibration
+    from doorlog.identity.evidence import Evidence
+    from doorlog.identity.statistics import Statistics
+    from doorlog.identity.view import Known
+
+LIKELY: Final = 0.98
+"""The score from which on a device is named."""
+WORTH_NAMING: Final = 0.002
+"""The score below which a candidate beyond the first five is left out."""
+_ALWAYS: Final = 5
+_WORTH_SAYING: Final = 0.1  # all candidates together, against a stranger
+_LOOK_ALIKE: Final = 0.02  # of the first one's weight, whether connected or not
 
 
-def identify(event: Event, id_source: IdSource = "client_id", reason: str | None = None) -> Event:
-    """Name the device of an event, as far as the event itself can.
+class Candidate(NamedTuple):
+    """A device that it could be."""
+
+    known: Known
+    score: float
+    """How likely it is this one, 0 to 1."""
+
+
+class Resolution(NamedTuple):
+    """What can be said of an attempt's device."""
+
+    confidence: Literal["likely", "ambiguous", "unknown"]
+    candidates: tuple[Candidate, ...]
+    """Best first."""
+    look_alikes: int
+    """How many devices the evidence does not tell from the first one, itself not counted."""
+    score: float
+    """Of the first one, as computed: before exams correct it."""
+    crowd: int = 0
+    """How many more it could be, that are not among the candidates."""
+
+
+class Connected(Protocol):
+    """The ids of the devices that have a session."""
+
+    def __len__(self) -> int:
+        """Count them."""
+        ...
+
+    def __contains__(self, device: object, /) -> bool:
+        """Whether a device has one."""
+        ...
+
+
+class Fleet(NamedTuple):
+    """What the resolver goes by, beside the evidence and the devices in question."""
+
+    statistics: Statistics
+    calibration: Calibration
+    connected: Connected
+
+
+NOBODY: Final = Resolution("unknown", (), 0, 0.0)
+
+
+def resolve(
+    evidence: Evidence, devices: Sequence[Known], fleet: Fleet, *, crowd: int = 0, most: int = 128
+) -> Resolution:
+    """Rank the devices that an attempt could be of, and name one if only one fits.
 
     Args:
-        event: Any event; only those about a connection are given a device.
-        id_source: Where the operator takes a device's id from.
-        reason: Becomes ``event.reason``, unless it is None: the event is copied once for both.
+        evidence: Of the attempt.
+        devices: All that it could be, each once.
+        fleet: What the fleet does as a rule, and who is connected.
+        crowd: How many more devices, like the last of ``devices``, there are.
+        most: How many candidates are given at most.
 
     Returns:
-        The event with ``device.id`` (if certain or likely) and ``doorlog.device``.
+        ``likely`` with a first candidate of a score of at least 0.98 that nobody looks like; ``ambiguous`` with
+        candidates; or ``unknown``.
     """
-    changes: dict[str, Any] = {} if reason is None else {"event": changed(event.event, reason=reason)}
-    if isinstance(event, Connection):
-        changes |= _device(event, id_source)
-    return changed(event, **changes) if changes else event
+    if not devices:
+        return NOBODY
+    plain, weights = _weights(evidence, devices, fleet)
+    here = sum(1 for known in devices if known.address == evidence.place.address)
+    others = stranger(evidence, fleet.statistics, at_address=here) + crowd * weights[-1]
+    total = sum(weights) + others
+    order = sorted(range(len(devices)), key=weights.__getitem__, reverse=True)
+    look_alikes = sum(value >= _LOOK_ALIKE * plain[order[0]] for value in plain) - 1
+    score = weights[order[0]] / total
+    if (total - others) / total < _WORTH_SAYING and not crowd:
+        return Resolution("unknown", (), look_alikes, score)
+    scores = _corrected([weights[index] / total for index in order], fleet.calibration)
+    candidates = tuple(
+        Candidate(devices[index], value)
+        for place, (index, value) in enumerate(zip(order, scores, strict=True))
+        if place < most and (place < _ALWAYS or value >= WORTH_NAMING)
+    )
+    if scores[0] >= LIKELY and not look_alikes:
+        return Resolution("likely", candidates, 0, score)
+    return Resolution("ambiguous", candidates, look_alikes, score, crowd + len(devices) - len(candidates))
 
 
-def _device(event: Connection, id_source: IdSource) -> dict[str, Any]:
-    """Return what changes when the device is named, or when it has to be said that it is not known."""
-    found = _named_by_setting(event, id_source) or _named_by_certificate(event)
-    if found is None:
-        if event.device is None and event.doorlog.device is UNKNOWN_DEVICE:
-            return {}
-        return {"device": None, "doorlog": changed(event.doorlog, device=UNKNOWN_DEVICE)}
-    device_id, evidence = found
-    return {"device": DevicePart(id=device_id), "doorlog": changed(event.doorlog, device=evidence)}
+def _weights(evidence: Evidence, devices: Sequence[Known], fleet: Fleet) -> tuple[list[float], list[float]]:
+    """Return the weight of each device, whether or not it is connected, and with that."""
+    statistics, connected = fleet.statistics, fleet.connected
+    absent = presence(statistics, len(connected), is_connected=False)
+    present = presence(statistics, len(connected), is_connected=True)
+    plain = [weight(evidence, known, statistics) for known in devices]
+    factors = [present if known.id in connected else absent for known in devices]
+    return plain, [value * factor for value, factor in zip(plain, factors, strict=True)]
 
 
-@cache
-def _evidence(method: str, confidence: Literal["certain", "likely"], sentence: str) -> DeviceEvidencePart:
-    """Say why: there are a dozen ways, and none depends on what a peer wrote."""
-    return DeviceEvidencePart(method=method, confidence=confidence, evidence=(sentence,))
-
-
-def _named_by_setting(event: Connection, id_source: IdSource) -> tuple[str, DeviceEvidencePart] | None:
-    if id_source.startswith("certificate"):
-        return _named_by_certificate(event, alternative_name=id_source == "certificate_alternative_name")
-    client_id = event.mqtt.client_id if event.mqtt else None
-    user_name = event.user.name if event.user else None
-    name = client_id if id_source == "client_id" else user_name
-    if not name:
-        return None
-    what = "client id" if id_source == "client_id" else "user name"
-    if event.event.action is not Action.CONNECT or event.event.code == Code.ADMITTED:
-        return name, _evidence(id_source, "certain", f"admitted with this {what}")
-    # Anybody can write any client id into a CONNECT that is refused.
-    return name, _evidence(id_source, "likely", f"CONNECT named this {what}, but was refused")
-
-
-def _named_by_certificate(
-    event: Connection, *, alternative_name: bool = False
-) -> tuple[str, DeviceEvidencePart] | None:
-    tls = event.tls
-    x509 = tls.client.x509 if tls and tls.client else None
-    names = x509 and (x509.alternative_names if alternative_name else x509.subject.common_name)
-    if tls is None or not names:
-        return None
-    verified = tls.established or event.event.code in _ISSUER_VERIFIED
-    what = _what_was_shown(event.event.code, verified=verified)
-    return names[0], _evidence("certificate", "certain" if verified else "likely", what)
-
-
-def _what_was_shown(code: str | None, *, verified: bool) -> str:
-    if verified:
-        return "showed its certificate, which was refused" if code in _CERTIFICATE_REFUSED else "showed its certificate"
-    if code in _ISSUER_REFUSED:
-        return "showed a certificate with this name that does not come from a trusted authority"
-    if code == Code.CLIENT_CERTIFICATE_REVOKED:
-        return "showed a certificate with this name and a revoked serial number"
-    return "showed a certificate with this name, and left before it could be verified"
+def _corrected(scores: list[float], calibration: Calibration) -> list[float]:
+    """Correct the first score by what exams have shown; the others share what that leaves or takes."""
+    first, *others = scores
+    true = calibration.corrected(first)
+    share = (1.0 - true) / (1.0 - first) if first < 1.0 else 0.0
+    if others and true < others[0] * share:  # the order stands
+        return scores
+    return [true, *(score * share for score in others)]

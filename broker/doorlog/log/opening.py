@@ -21,7 +21,7 @@ from doorlog.log.stdout_sink import StdoutSink
 from doorlog.log.writer import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
     from structlog.typing import Processor
@@ -40,6 +40,7 @@ def open_log(  # noqa: PLR0913 - each is a fact of its own
     processors: Sequence[Processor] = (),
     refine: Callable[[Event], Event] | None = None,
     reason_of: Callable[[Event], str] | None = None,
+    afterwards: Callable[[], Iterable[Event]] = lambda: (),
     publish: Publish | None = None,
 ) -> Log:
     """Open the file and the sinks, and return a log that has started.
@@ -52,6 +53,7 @@ def open_log(  # noqa: PLR0913 - each is a fact of its own
         processors: structlog processors that see the finished record, before it is rendered.
         refine: says more about an event than its room knew, on the writer thread.
         reason_of: says why it happened, for ``event.reason``, where the event does not.
+        afterwards: gives events that ``refine`` has to add, on the writer thread.
         publish: publishes under a topic of our own broker, see ``SinkContext``.
 
     Raises:
@@ -78,6 +80,7 @@ def open_log(  # noqa: PLR0913 - each is a fact of its own
             faults=faults,
             settings=settings,
             file=file,
+            afterwards=afterwards,
             conceal=concealment,
             reloads=(concealment.reload,),
         )

@@ -17,7 +17,7 @@ import orjson
 
 from doorlog.events import parts
 from doorlog.events.base import Part
-from doorlog.events.parts import AlertPart, DeviceEvidencePart, TlsClientPart, TlsServerPart, X509Part
+from doorlog.events.parts import AlertPart, TlsClientPart, TlsServerPart, X509Part
 from doorlog.events.records import EcsPart
 from doorlog.text import safe_text
 
@@ -36,7 +36,7 @@ LONGEST: Final = 8192
 """Bytes of JSON of a part that is kept: all in all at most 4 MB, whatever clients send."""
 
 _IS_SHARED: Final = {
-    kind: kind in {AlertPart, DeviceEvidencePart, EcsPart, TlsClientPart, TlsServerPart, X509Part}
+    kind: kind in {AlertPart, EcsPart, TlsClientPart, TlsServerPart, X509Part}
     for kind in (EcsPart, *vars(parts).values())
     if isinstance(kind, type) and issubclass(kind, Part)
 }
@@ -191,7 +191,7 @@ class Encoder:
 
     def _remembered(self, part: Part) -> Any:
         fields = _present(part)
-        if part.__class__ is TlsClientPart and "x509" in fields:
+        if part.__class__ is TlsClientPart and ("x509" in fields or "tickets" in fields):
             return fields  # one device's, of which only the certificate comes again
         json = orjson.dumps(fields, self._json_of, _OPTIONS).removesuffix(b"\n")
         if len(json) > LONGEST:

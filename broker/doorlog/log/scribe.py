@@ -38,6 +38,7 @@ class Scribe:
         checkpoints: When they are due, and what signs them.
         file: The log file, if there is one.
         floods: Gives the floods whose window has ended, or all that are open if it is asked for an infinite time.
+        afterwards: Gives events that what refines them has to add; they are written after those that it refined.
         conceal: Hides names; called before anything else sees an event. Must not raise.
         reloads: What reads a file again at SIGHUP; may raise ``SettingsError``.
         on_recovery: Told when all that was written before the disk failed is on it, before anybody else is.
@@ -52,6 +53,7 @@ class Scribe:
         checkpoints: Checkpoints,
         file: LogFile | None = None,
         floods: Callable[[float], Iterable[FloodEvent]] = lambda _now: (),
+        afterwards: Callable[[], Iterable[Event]] = lambda: (),
         conceal: Callable[[Event], Event] = lambda event: event,
         reloads: Iterable[Callable[[], None]] = (),
         on_recovery: Callable[[], None] = lambda: None,
@@ -62,6 +64,7 @@ class Scribe:
         self._checkpoints = checkpoints
         self._file = file
         self._floods = floods
+        self._afterwards = afterwards
         self._conceal = conceal
         self._on_recovery = on_recovery
         self._reloads = (checkpoints.reload, *reloads)
@@ -103,6 +106,7 @@ class Scribe:
                 self._last = item.event.action
             else:
                 lines += self._lines(item)
+        lines += map(self._pipeline.line, self._afterwards())
         self._write(lines)
 
     def sync(self) -> bool:
@@ -161,6 +165,7 @@ class Scribe:
         if action is Action.AUDIT_STOPPED:  # its numbers must add up
             for flood in self._floods(float("inf")):
                 yield self._line(flood)
+            yield from map(self._pipeline.line, self._afterwards())
         yield self._line(item)
         self._last = action
 

@@ -50,6 +50,8 @@ class Log:
         faults: where faults of processors and sinks are counted.
         settings: what is promised of the log.
         file: the log file; None for none.
+        afterwards: gives events that are to be written after those that were, on the log's thread: what the
+            processors found out.
         conceal: hides names in an event, on the log's thread, before anything else looks at it.
         reloads: called by ``reload``, on the log's thread.
 
@@ -66,6 +68,7 @@ class Log:
         faults: Faults | None = None,
         settings: LogSettings | None = None,
         file: LogFile | None = None,
+        afterwards: Callable[[], Iterable[Event]] = lambda: (),
         conceal: Callable[[Event], Event] = lambda event: event,
         reloads: Sequence[Callable[[], None]] = (),
     ) -> None:
@@ -89,6 +92,7 @@ class Log:
             checkpoints=Checkpoints(settings.checkpoint),
             file=file,
             floods=self._floods,
+            afterwards=afterwards,
             conceal=conceal,
             reloads=reloads,
             on_recovery=lambda: self._commits.reached(self._backlog.taken),

@@ -75,6 +75,12 @@ class PrivacySettings(Setting):
             raise ValueError("hmac needs keyfile: make one with openssl rand -out privacy.key 32")
         return self
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The names that are not plain."""
+        names = ("user_name", "client_id", "address", "certificate_name")
+        return tuple(name for name in names if getattr(self, name) != "plain")
+
 
 class SinkSettings(Setting):
     """Another place that records go to. All other keys are those of its type, see below."""

@@ -212,6 +212,16 @@ class DeviceSettings(Setting):
 
     id: Literal["client_id", "user_name", "certificate_common_name", "certificate_alternative_name"] = "client_id"
     """Where a device's id is taken from."""
+    learn: bool = True
+    """Whether admitted devices are remembered, so that a failure that names nobody can be traced to its device."""
+    directory: Path | None = None
+    """The file in which they are remembered (SQLite); without it, ``devices.db`` beside ``log.file.path``."""
+    remember: Annotated[int, Field(ge=100, le=1_000_000)] = 100_000
+    """How many devices are remembered; those that were hardly ever seen are forgotten first."""
+    forget_days: Annotated[float, Field(ge=1, le=3_650)] = 90.0
+    """Days after which an address is forgotten at which a device was not seen again."""
+    candidates: Annotated[int, Field(ge=1, le=256)] = 128
+    """How many candidates a record has at most where the device is ambiguous."""
 
 
 class ServiceSettings(Setting):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from doorlog.identity.resolve import identify
+from doorlog.identity.directory import Directory
+from doorlog.identity.naming import Naming
 from doorlog.settings.models import DeviceSettings
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from doorlog.events.records import Event
 
-_DIRECTORY, _NAMING = "doorlog.identity.directory", "doorlog.identity.naming"
+_FILE: Final = "devices.db"  # beside the log, as in life
 
 
 class Namer(Protocol):
@@ -33,6 +32,10 @@ class Namer(Protocol):
         """Wait until all that was learned counts."""
         ...
 
+    def restart(self) -> None:
+        """Begin anew with what was written down, as when the broker starts again."""
+        ...
+
     def close(self) -> None:
         """Let go of what is open."""
         ...
@@ -41,16 +44,22 @@ class Namer(Protocol):
 class Forgetful:
     """Learns nothing: a device is named if its own record does."""
 
+    def __init__(self) -> None:
+        self._naming = Naming(DeviceSettings())
+
     def __call__(self, event: Event) -> Event:
         """Return the event with its device."""
-        return identify(event)
+        return self._naming(event)
 
     def afterwards(self) -> Sequence[Event]:
         """Return nothing."""
-        return ()
+        return self._naming.afterwards()
 
     def settle(self) -> None:
         """Wait for nothing."""
+
+    def restart(self) -> None:
+        """Forget nothing either."""
 
     def close(self) -> None:
         """Close nothing."""
@@ -61,37 +70,34 @@ class Learned:
 
     Args:
         folder: Where the directory is kept; it exists.
+
+    Raises:
+        DirectoryError: It can not be used.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._directory: Any = import_module(_DIRECTORY).Directory(folder / "devices.sqlite")
-        self._naming: Any = import_module(_NAMING).Naming(DeviceSettings(), self._directory)
+        self._path = folder / _FILE
+        self._directory = Directory(self._path)
+        self._naming = Naming(DeviceSettings(), self._directory)
 
     def __call__(self, event: Event) -> Event:
         """Return the event with its device."""
-        named: Event = self._naming(event)
-        return named
+        return self._naming(event)
 
     def afterwards(self) -> Sequence[Event]:
-        """Return events that are due by now."""
-        events: Sequence[Event] = self._naming.afterwards()
-        return events
+        """Return the devices that were confirmed by now."""
+        return self._naming.afterwards()
 
     def settle(self) -> None:
         """Wait until all that was learned can be found."""
         self._directory.flush()
 
+    def restart(self) -> None:
+        """Keep only what is in the file."""
+        self._directory.close()
+        self._directory = Directory(self._path)
+        self._naming = Naming(DeviceSettings(), self._directory)
+
     def close(self) -> None:
         """Close the directory."""
         self._directory.close()
-
-
-def open_namer(folder: Path) -> Namer:
-    """Return who names devices in life.
-
-    Args:
-        folder: Where what is learned is kept; it exists.
-    """
-    if find_spec(_DIRECTORY) is None or find_spec(_NAMING) is None:
-        return Forgetful()
-    return Learned(folder)

@@ -18,7 +18,7 @@ from doorlog.settings.log_models import FileLogSettings, FloodSettings, LogSetti
 from doorlog.simulation.calendar import Calendar
 from doorlog.simulation.fleet import make_fleet
 from doorlog.simulation.host import Host
-from doorlog.simulation.namer import Namer, open_namer
+from doorlog.simulation.namer import Learned, Namer
 from doorlog.simulation.pki import Pki
 from doorlog.simulation.plan import Plan
 from doorlog.simulation.recorder import Recorder
@@ -84,7 +84,7 @@ async def play(
     *,
     announce: Announce = nothing,
     progress: Progress = lambda _done, _all: None,
-    namer_in: Callable[[Path], Namer] = open_namer,
+    namer_in: Callable[[Path], Namer] = Learned,
 ) -> Played:
     """Simulate, and write the log, the certificates, what was learned and the truth into a folder.
 
@@ -93,7 +93,7 @@ async def play(
         folder: Where; made if need be.
         announce: Says what the log is to hold beside what happens at the door.
         progress: Told now and then.
-        namer_in: Opens who names devices, with a folder of its own.
+        namer_in: Opens who names devices, with the folder where that is kept.
 
     Raises:
         SettingsError: The folder holds something already, or so many sockets can not be open.
@@ -102,7 +102,7 @@ async def play(
     fleet, steps = _prepared(order)
     _allow_sockets(2 * len(fleet.devices) + _SOCKETS_BESIDE)
     _make_folder(folder)
-    namer = namer_in(folder / "directory")
+    namer = namer_in(folder / "log")
     recorder, pki = Recorder(namer), Pki(folder / "pki")
     host = Host(pki, recorder.record)
     told = 0
@@ -177,6 +177,7 @@ async def _through(steps: Sequence[Step], stage: Stage, house: _House, progress:
                 stage.recorder.now = step.time
                 await house.close()
                 stage.leave()
+                stage.namer.restart()
                 await house.open(step.chain)
             else:
                 await stage.play(step)
@@ -198,7 +199,7 @@ def _make_folder(folder: Path) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise SettingsError(f"{folder}: holds something already: choose a new folder")
-        for name in ("pki", "directory"):
+        for name in ("pki", "log"):
             (folder / name).mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise SettingsError(f"{folder}: {error.strerror}: choose a folder that can be written") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -12,15 +13,17 @@ from doorlog.events.parts import (
     DeviceEvidencePart,
     DevicePart,
     DoorlogPart,
+    FloodPart,
     MqttPart,
     NamePart,
+    ProxyPart,
     TlsClientPart,
     TlsPart,
     UserPart,
     X509Part,
 )
-from doorlog.events.records import Connection, Event
-from doorlog.identity.resolve import IdSource, identify
+from doorlog.events.records import Connection, Event, FloodEvent
+from doorlog.identity.stated import IdSource, identify
 from support.events import (
     admitted_connect,
     ended_session,
@@ -172,14 +175,39 @@ def test_only_the_device_is_added() -> None:
     assert ended_session().event.code == DisconnectCause.KEEP_ALIVE_TIMEOUT
 
 
-def test_a_reason_is_put_beside_the_device() -> None:
-    event = identify(failed_connect(), reason="because")
-    assert event.event.reason == "because"
-    assert isinstance(event, Connection)
-    assert event.doorlog.device is not None
-
-
-def test_an_event_without_a_connection_takes_a_reason_too() -> None:
+def test_an_event_without_a_connection_stays_as_it_is() -> None:
     event = stopped_audit()
-    assert identify(event, reason="the broker stopped").event.reason == "the broker stopped"
     assert identify(event) is event
+
+
+def test_a_flood_of_wrong_passwords_proves_no_name() -> None:
+    """Else whoever writes a client id often enough would be certain to be that device."""
+    assert found(flood("connect")) == ("pump-17", "likely", "client_id")
+
+
+def test_a_flood_of_an_admitted_device_is_certain() -> None:
+    assert found(flood("authorize")) == ("pump-17", "certain", "client_id")
+
+
+def flood(action: Literal["connect", "authorize"]) -> FloodEvent:
+    part = FloodPart(action=action, count=7, ports=1, first=WHEN, last=WHEN)
+    connect = refused_password()
+    return FloodEvent(
+        timestamp=WHEN,
+        event=connect.event.model_copy(update={"action": Action.FLOOD}),
+        source=connect.source,
+        destination=connect.destination,
+        mqtt=MQTT,
+        doorlog=DoorlogPart(flood=part),
+    )
+
+
+# by what the load balancer says
+
+
+@pytest.mark.parametrize(("verified", "confidence"), [(True, "certain"), (False, "likely")])
+def test_a_certificate_that_the_load_balancer_saw_names_the_device(verified: bool, confidence: str) -> None:
+    proxy = ProxyPart(ip="192.0.2.1", port=1, client_name="pump-17", client_verified=verified)
+    event = failed_connect(device=None, tls=None)
+    event = event.model_copy(update={"doorlog": event.doorlog.model_copy(update={"proxy": proxy})})
+    assert found(event) == ("pump-17", confidence, "proxy_certificate")

@@ -1,0 +1,104 @@
+"""``doorlog device ID`` for a person and for a program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from doorlog.application.devices_output import STYLES, ago, as_plain, moment_of
+from doorlog.identity.words import span
+from doorlog.readers.record import text_at, value_at
+from doorlog.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from doorlog.identity.overview import DeviceSummary
+    from doorlog.readers.history import Entry, History
+
+Address = tuple[str, float, float, int]
+
+_LIMIT: Final = 500
+_STYLES: Final = {
+    "certain": "bold", "likely": "", "confirmed": "", "ambiguous": "dim", "claimed": "yellow"
+}  # fmt: skip
+_OUTCOMES: Final = {"success": "green", "failure": "red"}
+_ADDRESSES_SHOWN: Final = 5
+
+
+def as_plain_history(device: DeviceSummary | None, addresses: Sequence[Address], history: History) -> dict[str, Any]:
+    """Return all of it as JSON values."""
+    return {
+        "device": as_plain(device) if device is not None else None,
+        "addresses": [
+            {"address": address, "first": moment_of(first), "last": moment_of(last), "times": times}
+            for address, first, last, times in addresses
+        ],
+        "found": history.found,
+        "history": [
+            {"mark": entry.mark, **({"score": entry.score} if entry.score is not None else {}), "record": entry.record}
+            for entry in history.entries
+        ],
+    }
+
+
+def print_history(
+    device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], history: History, now: float
+) -> None:
+    """Print who the device is, and a line for each entry."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in _head(device_id, device, addresses, now):
+        console.print(line)
+    hidden = history.found - len(history.entries)
+    if hidden > 0:
+        console.print(Text(f"\n{hidden:,} earlier entries: --last {history.found} shows all", "dim"))
+    elif history.entries:
+        console.print()
+    for entry in history.entries:
+        console.print(_line(entry))
+
+
+def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], now: float) -> Iterator[Text]:
+    name = safe_text(device_id, _LIMIT)
+    if device is None:
+        yield Text.assemble((name, "bold"), ": never admitted, as far as is remembered")
+        return
+    facts = ", ".join(filter(None, (device.name, device.model, device.serial, device.site, " ".join(device.tags))))
+    yield Text.assemble((name, "bold"), f" ({safe_text(facts, _LIMIT)}): " if facts else ": ", _state(device))
+    if device.last_success is not None:
+        rhythm = f", every {span(device.rhythm)} in the mean" if device.rhythm else ""
+        times = "once" if device.connects == 1 else f"{device.connects:,} times"
+        yield Text(f"  admitted {times}{rhythm}, last {ago(device.last_success, now)}")
+    failure, claim = device.last_failure, device.last_claim
+    if failure is not None:
+        sure = "" if failure.confidence == "certain" else ", likely this device"
+        yield Text(f"  last failure {failure.code} {ago(failure.moment, now)}{sure} ({failure.times:,} in all)")
+    if claim is not None:
+        yield Text(f"  {claim.times:,} refused logins wrote its name from where it never was, last {claim.code} "
+                   f"{ago(claim.moment, now)}", "yellow")  # fmt: skip
+    for address, first, last, count in addresses[:_ADDRESSES_SHOWN]:
+        seen = "once" if count == 1 else f"{count:,} times in {span(last - first)}"
+        yield Text(f"  at {safe_text(address, _LIMIT)} {seen}, last {ago(last, now)}")
+    if len(addresses) > _ADDRESSES_SHOWN:
+        yield Text(f"  and at {len(addresses) - _ADDRESSES_SHOWN} more addresses: --json lists them")
+    if device.look is not None:
+        yield Text(f"  TLS: {safe_text(device.look, _LIMIT)} (JA4, server name)")
+
+
+def _state(device: DeviceSummary) -> tuple[str, str]:
+    return (f"{device.state}, connected" if device.connected else device.state), STYLES[device.state]
+
+
+def _line(entry: Entry) -> Text:
+    record = entry.record
+    mark = f"{entry.mark} {entry.score:.2f}" if entry.score is not None else entry.mark
+    outcome = _OUTCOMES.get(text_at(record, "event", "outcome") or "", "")
+    moment = safe_text(entry.time[:19].replace("T", " "), 19)
+    message = safe_text(text_at(record, "message") or "", _LIMIT)
+    line = Text.assemble(moment, "  ", (f"{mark:<14}", _STYLES[entry.mark]), "  ", (message, outcome))
+    reasons = value_at(record, "doorlog", "device", "evidence")
+    if entry.mark in ("likely", "ambiguous") and isinstance(reasons, list):
+        line.append(f"\n{'':37}{safe_text('; '.join(map(str, reasons)), _LIMIT)}", "dim")
+    return line

@@ -1,0 +1,269 @@
+"""Names the device of every event on the log's thread, and hands what is to be learned to the directory."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from doorlog.events.changes import changed
+from doorlog.events.codes import Action, Outcome
+from doorlog.events.parts import CandidatePart, DeviceEvidencePart, DevicePart, DoorlogPart, EventPart, TlsPart
+from doorlog.events.records import Connection, DeviceConfirmedEvent, Event
+from doorlog.identity.confirmations import Confirmations
+from doorlog.identity.evidence import (
+    Departure,
+    Evidence,
+    Failure,
+    evidence_of,
+    is_admission,
+    is_failure,
+    sighting_of,
+)
+from doorlog.identity.gathering import gather
+from doorlog.identity.resolve import NOBODY, Fleet, Resolution, resolve
+from doorlog.identity.stated import Statement, named, stated
+from doorlog.identity.words import claim_reason, reasons
+
+if TYPE_CHECKING:
+    from doorlog.events.parts import ConfirmedPart
+    from doorlog.identity.calibration import Calibration
+    from doorlog.identity.evidence import Lesson
+    from doorlog.identity.statistics import Statistics
+    from doorlog.identity.view import View
+    from doorlog.settings.models import DeviceSettings
+
+MOST_CONFIRMED: Final = 1_000
+"""Confirmations that wait to be recorded."""
+
+_log = logging.getLogger(__name__)
+
+
+class Knowledge(Protocol):
+    """What naming needs of a directory."""
+
+    view: View
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the fleet does as a rule."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """How true scores were."""
+        ...
+
+    def learn(self, lesson: Lesson) -> None:
+        """Take a lesson."""
+        ...
+
+
+class Naming:
+    """Names devices. For one thread, as all that refines events.
+
+    Args:
+        settings: Where a device's id is taken from, and how many candidates a record may have.
+        directory: What is known of the devices; None to go by what each event says itself.
+
+    Attributes:
+        directory: The same; may be set before the first event.
+    """
+
+    def __init__(self, settings: DeviceSettings, directory: Knowledge | None = None) -> None:
+        self._id_source = settings.id
+        self._most = settings.candidates
+        self.directory = directory
+        self._connected: Counter[str] = Counter()
+        self._confirmations = Confirmations()
+        self._confirmed: deque[Event] = deque(maxlen=MOST_CONFIRMED)
+        self._said_fault = False
+
+    def __call__(self, event: Event) -> Event:
+        """Return the event with the device that it is about, or could be about; never raises for a broken directory."""
+        if not isinstance(event, Connection) or event.event.action is Action.DEVICE_CONFIRMED:
+            return event
+        statement = stated(event, self._id_source)
+        if self.directory is not None:
+            try:
+                return self._with_directory(event, statement, self.directory)
+            except sqlite3.Error as error:
+                self._say_fault(error)
+        return named(event, statement)
+
+    def afterwards(self) -> list[Event]:
+        """Return the events that identity itself has to record by now: ``device_confirmed``."""
+        confirmed = list(self._confirmed)
+        self._confirmed.clear()
+        return confirmed
+
+    def _with_directory(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
+        if is_admission(event):
+            if statement is not None and statement.evidence.confidence == "certain":
+                self._admit(event, statement.device, directory)
+        elif event.event.action is Action.DISCONNECT:
+            if statement is not None:
+                self._dismiss(event, statement.device, directory)
+        elif is_failure(event):
+            return self._fail(event, statement, directory)
+        return named(event, statement)
+
+    # Admitted devices teach.
+
+    def _admit(self, event: Connection, device: str, directory: Knowledge) -> None:
+        evidence = evidence_of(event)
+        resolution = self._resolved(evidence, directory)[0] if evidence.look is not None else NOBODY
+        exam = None
+        if resolution.score:
+            right = bool(resolution.candidates) and resolution.candidates[0].known.id == device
+            exam = (resolution.score, right)
+        sighting = sighting_of(event, device, evidence)
+        directory.learn(sighting._replace(overlapped=device in self._connected, exam=exam))
+        self._connected[device] += 1
+        if len(self._confirmations) and not _may_be_of_another(resolution, evidence, device):
+            confirmed = self._confirmations.explain(evidence, device)
+            if confirmed is not None:
+                self._confirmed.append(_confirmed_event(event, device, confirmed))
+
+    def _dismiss(self, event: Connection, device: str, directory: Knowledge) -> None:
+        directory.learn(Departure(device, event.timestamp.timestamp()))
+        self._connected[device] -= 1
+        if self._connected[device] <= 0:
+            del self._connected[device]
+
+    # Failures teach nothing: they are noted where no resolution looks.
+
+    def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
+        evidence = evidence_of(event)
+        is_claim = False
+        if statement is not None and statement.evidence.method in ("client_id", "user_name"):
+            statement, is_claim = self._weighed(statement, evidence, directory)
+        elif statement is not None:
+            statement = self._known_by_certificate(event, statement, directory)
+        if statement is None:
+            statement, part = self._found(evidence, directory)
+            self._confirmations.remember(evidence, event.doorlog.connection_id or "", statement and statement.device)
+            if statement is None:
+                return _with_candidates(event, part)
+        directory.learn(
+            Failure(
+                statement.device,
+                evidence.moment,
+                event.event.code or "",
+                statement.evidence.confidence,
+                statement.evidence.method or "",
+                event.doorlog.connection_id or "",
+                is_claim,
+            )
+        )
+        return named(event, statement)
+
+    def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
+        """Say what else speaks for, or against, the name in a CONNECT that was refused."""
+        known = directory.view.device(claim.device, evidence.place)
+        reason, is_plausible = claim_reason(evidence, known)
+        part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))
+        return Statement(claim.device, part), not is_plausible
+
+    def _known_by_certificate(self, event: Connection, statement: Statement, directory: Knowledge) -> Statement | None:
+        """Give the device by its own id where it was admitted with this certificate; None where several were."""
+        client = event.tls.client if event.tls is not None else None
+        if client is not None and client.hash is not None:
+            holders = directory.view.holders_of_certificate(client.hash.sha256)
+            if len(holders) > 1:
+                return None
+            if holders:
+                return Statement(holders[0], statement.evidence)
+        imported = directory.view.with_serial(statement.device)
+        return Statement(imported, statement.evidence) if imported else statement
+
+    def _found(self, evidence: Evidence, directory: Knowledge) -> tuple[Statement | None, DeviceEvidencePart | None]:
+        """Find the device of an attempt that says nothing of it."""
+        holder = directory.view.holder_of_ticket(evidence.tickets) if evidence.tickets else None
+        if holder is not None:
+            return Statement(holder, _TICKET_USED if evidence.resumed else _TICKET_OFFERED), None
+        resolution, words = self._resolved(evidence, directory, in_words=True)
+        if resolution.confidence == "unknown":
+            return None, None
+        part = DeviceEvidencePart.model_construct(
+            method="address" if evidence.look is None else "address_and_client_hello",
+            confidence=resolution.confidence,
+            evidence=words,
+            candidates=tuple(
+                CandidatePart.model_construct(id=known.id, score=round(score, 4))
+                for known, score in resolution.candidates
+            ),
+        )
+        if resolution.confidence == "likely":
+            return Statement(resolution.candidates[0].known.id, part), None
+        return None, part
+
+    def _resolved(
+        self, evidence: Evidence, directory: Knowledge, *, in_words: bool = False
+    ) -> tuple[Resolution, tuple[str, ...]]:
+        devices, crowd = gather(evidence, directory.view, directory.statistics)
+        fleet = Fleet(directory.statistics, directory.calibration, self._connected)
+        resolution = resolve(evidence, devices, fleet, crowd=crowd, most=self._most)
+        return resolution, reasons(evidence, resolution, self._connected) if in_words else ()
+
+    def _say_fault(self, error: sqlite3.Error) -> None:
+        if not self._said_fault:
+            _log.warning("the device directory can not be read: %s; devices are named by what they say alone", error)
+        self._said_fault = True
+
+
+_TICKET_USED: Final = DeviceEvidencePart(
+    method="resumption_ticket",
+    confidence="certain",
+    evidence=("resumed the TLS session that was issued to this device",),
+)
+_TICKET_OFFERED: Final = DeviceEvidencePart(
+    method="resumption_ticket",
+    confidence="likely",
+    evidence=("offered to resume a TLS session that was issued to this device",),
+)
+
+
+def _may_be_of_another(resolution: Resolution, evidence: Evidence, device: str) -> bool:
+    """Whether failures at this address may be of another device that is there and looks the same."""
+    return any(
+        known.id != device and known.address == evidence.place.address and known.look == evidence.look
+        for known, _score in resolution.candidates
+    )
+
+
+def _with_candidates(event: Connection, part: DeviceEvidencePart | None) -> Connection:
+    if part is None:
+        return named(event, None)
+    return changed(event, device=None, doorlog=changed(event.doorlog, device=part))
+
+
+def _confirmed_event(event: Connection, device: str, confirmed: ConfirmedPart) -> DeviceConfirmedEvent:
+    """Return the event that links earlier attempts to the device that is admitted now."""
+    tls = event.tls
+    return DeviceConfirmedEvent(
+        timestamp=event.timestamp,
+        event=EventPart(
+            category=("network", "authentication"), type=("info",), action=Action.DEVICE_CONFIRMED,
+            outcome=Outcome.SUCCESS,
+        ),
+        source=event.source.model_copy(update={"bytes": None}),
+        destination=event.destination.model_copy(update={"bytes": None}),
+        tls=TlsPart(established=True, client=tls.client, server=tls.server) if tls is not None else None,
+        device=DevicePart(id=device),
+        doorlog=DoorlogPart(
+            listener=event.doorlog.listener,
+            connection_id=event.doorlog.connection_id,
+            proxy=event.doorlog.proxy,
+            device=_CONFIRMED,
+            confirmed=confirmed,
+        ),
+    )  # fmt: skip
+
+
+_CONFIRMED: Final = DeviceEvidencePart(
+    method="address_and_client_hello",
+    confidence="likely",
+    evidence=("admitted from the same address with the same ClientHello, and nobody who looks like it is known there",),
+)

@@ -1,0 +1,123 @@
+"""The devices for a person: who they are, when they were last here, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+State = Literal["failing", "silent", "ok"]
+_ORDER: Final = {"failing": 0, "silent": 1, "ok": 2}
+SILENT_SECONDS: Final = 86_400.0
+_RHYTHMS: Final = 4.0
+"""A device without a session is silent once it was away for a day, and for four times as long as it used to be."""
+
+
+class LastFailure(NamedTuple):
+    """The last failed attempt of a device."""
+
+    moment: float
+    code: str
+    confidence: str
+    method: str
+    connection_id: str
+    times: int
+    """How often it failed, all in all."""
+
+
+class DeviceSummary(NamedTuple):
+    """One device. Moments are seconds since 1970, UTC."""
+
+    id: str
+    state: State
+    last_success: float | None
+    last_failure: LastFailure | None
+    """The last one that is this device's own, as far as can be told."""
+    last_claim: LastFailure | None
+    """The last refused CONNECT of somebody who wrote its name, from where this device never was."""
+    address: str | None
+    connected: bool
+    connects: int
+    first_seen: float | None
+    user_name: str | None
+    look: str | None
+    tls_version: str | None
+    rhythm: float | None
+    """Seconds between two admissions, in the mean."""
+    name: str | None
+    site: str | None
+    model: str | None
+    serial: str | None
+    tags: tuple[str, ...]
+
+
+_ALL: Final = """
+WITH ids AS (
+    SELECT id FROM device UNION SELECT id FROM inventory UNION SELECT id FROM failure WHERE is_claim = 0
+)
+SELECT ids.id, d.last_admitted, d.last_seen, d.sessions, d.address, d.connects, d.first_seen, d.user_name, d.look,
+    d.tls_version, d.rhythm, i.name, i.site, i.model, i.serial, i.tags,
+    f.moment, f.code, f.confidence, f.method, f.connection_id, f.count,
+    c.moment, c.code, c.confidence, c.method, c.connection_id, c.count
+FROM ids LEFT JOIN device d ON d.id = ids.id LEFT JOIN inventory i ON i.id = ids.id
+    LEFT JOIN failure f ON f.id = ids.id AND f.is_claim = 0 LEFT JOIN failure c ON c.id = ids.id AND c.is_claim = 1
+WHERE ?1 IS NULL OR ids.id = ?1
+"""
+
+
+def summaries(connection: sqlite3.Connection, now: float, device: str | None = None) -> list[DeviceSummary]:
+    """Return the devices of a directory, failing ones first, the latest failure first.
+
+    Args:
+        connection: A directory, open for reading.
+        now: Seconds since 1970.
+        device: Only this one.
+    """
+    found = [_summary(row, now) for row in connection.execute(_ALL, (device,))]
+    return sorted(found, key=_urgency)
+
+
+def addresses(connection: sqlite3.Connection, device: str) -> list[tuple[str, float, float, int]]:
+    """Return where a device was: address, first and last time, how often; the latest first."""
+    rows = connection.execute(
+        "SELECT s.address, s.first, s.last, s.count FROM sighting s JOIN device d ON d.number = s.device "
+        "WHERE d.id = ? ORDER BY s.last DESC",
+        (device,),
+    )
+    return [(address, first, last, count) for address, first, last, count in rows]
+
+
+def _urgency(device: DeviceSummary) -> tuple[int, float, str]:
+    moment = device.last_failure.moment if device.last_failure and device.state == "failing" else device.last_success
+    return _ORDER[device.state], -(moment or 0.0), device.id
+
+
+def _summary(row: Sequence[Any], now: float) -> DeviceSummary:
+    (
+        name, last_success, last_seen, sessions, address, connects, first_seen, user, look, tls_version, rhythm,
+        label, site, model, serial, tags,
+    ) = row[:16]  # fmt: skip
+    failure, claim = _failure(row[16:22]), _failure(row[22:28])
+    away = None if sessions or last_seen is None else now - last_seen
+    return DeviceSummary(
+        id=name, state=_state(last_success, away, rhythm, failure), last_success=last_success, last_failure=failure,
+        last_claim=claim, address=address, connected=bool(sessions), connects=connects or 0, first_seen=first_seen,
+        user_name=user, look=look, tls_version=tls_version, rhythm=rhythm, name=label, site=site, model=model,
+        serial=serial, tags=tuple(json.loads(tags)) if tags else (),
+    )  # fmt: skip
+
+
+def _failure(row: Sequence[Any]) -> LastFailure | None:
+    return LastFailure(*row) if row[0] is not None else None
+
+
+def _state(last_success: float | None, away: float | None, rhythm: float | None, failure: LastFailure | None) -> State:
+    if failure is not None and (last_success is None or failure.moment > last_success):
+        return "failing"
+    if last_success is None:
+        return "silent"
+    usual = _RHYTHMS * (rhythm or 0.0)
+    return "silent" if away is not None and away > max(SILENT_SECONDS, usual) else "ok"
