@@ -62,6 +62,16 @@ def test_a_mixed_site_has_several_models() -> None:
         assert len({device.model.name for device in fleet.devices if device.line == line}) > 1
 
 
+def test_a_varied_site_has_no_model_twice_as_long_as_there_are_others() -> None:
+    fleet, _ = fleet_of("nat10varied", 100)
+    sites: dict[int, list[str]] = {}
+    for device in fleet.devices:
+        if not device.id.endswith("-b"):
+            sites.setdefault(device.line, []).append(device.model.name)
+
+    assert all(len(set(models)) == len(models) == 10 for models in sites.values())
+
+
 def test_devices_come_go_are_replaced_and_updated() -> None:
     fleet, _ = fleet_of("static", 1000)
 

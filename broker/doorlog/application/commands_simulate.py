@@ -54,8 +54,9 @@ def simulate(
 
     Scenarios: static, dhcp, nat2, nat10 and nat100 (look-alikes behind one
     address, all of them broken), nat2one and nat10one (one of them broken),
-    nat10mixed, cgnat, mtls (certificates that we refuse), mtlspinned (devices
-    that refuse us before they show theirs) and mixed: docs/simulate.md.
+    nat10mixed and nat10varied (10 devices as they are sold, or of 10 models),
+    cgnat, mtls (certificates that we refuse), mtlspinned (devices that refuse
+    us before they show theirs) and mixed: docs/simulate.md.
 
     Exit codes: 0 simulated, 3 the folder or the scenario can not be used, 4 an address can not be bound.
     """

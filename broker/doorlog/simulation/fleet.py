@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,7 +20,7 @@ _LINES_IN_POOL: Final = 60
 _SPARE: Final = 1.2  # addresses of a pool for each line on it, those of others included
 _SUBSCRIBERS_AN_ADDRESS: Final = 16  # of a carrier, counting our devices only
 _LATE: Final = 0.06  # of the devices are commissioned while we watch
-_FROM_SHELF: Final = 0.15  # of these come after the rotation, with what was right when they were made
+_FROM_SHELF: Final = 0.3  # of these come after the rotation, with what was right when they were made
 _RETIRED: Final = 0.03
 _REPLACED: Final = 0.02  # by another unit of the same model, in the same place
 _UPDATED: Final = 0.12  # get new firmware, where there is any
@@ -138,25 +138,34 @@ def _connect(network: Network, lines: list[Line], quarter: Quarter, number: int,
 
 def _site(quarter: Quarter, line: Line, rotation: float, first: int, random: Random) -> Iterator[Device]:
     """Make the devices behind one line."""
-    model = _breakable(random) if quarter.alike else _any(random)
     broken = random.randrange(quarter.site)
-    for place in range(quarter.site):
+    for place, model in enumerate(_models(quarter, random)):
         device = _device(model, line, first + place, random)
-        if quarter.alike:
+        if quarter.mix == "alike":
             yield _look_alike(device, is_broken=quarter.broken == "all" or place == broken)
         else:
             yield from _with_fate(device, quarter, rotation, random)
-            model = _any(random)
 
 
-def _any(random: Random) -> Model:
-    return random.choices(MODELS, [model.share for model in MODELS])[0]
+def _models(quarter: Quarter, random: Random) -> list[Model]:
+    if quarter.mix == "alike":
+        return [_breakable(random)] * quarter.site
+    if quarter.mix == "market":
+        return [_sold(MODELS, random) for _ in range(quarter.site)]
+    chosen: list[Model] = []
+    while len(chosen) < quarter.site:
+        chosen.append(_sold([model for model in MODELS if model not in chosen] or MODELS, random))
+    return chosen
+
+
+def _sold(models: Sequence[Model], random: Random) -> Model:
+    return random.choices(models, [model.share for model in models])[0]
 
 
 def _breakable(random: Random) -> Model:
     """Choose a model that pins something, and whose devices can not be told apart by the sessions that they resume."""
     models = [model for model in MODELS if model.releases[0].pin and not model.resumes]
-    return random.choices(models, [model.share for model in models])[0]
+    return _sold(models, random)
 
 
 def _device(model: Model, line: Line, number: int, random: Random) -> Device:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Broken = Literal["by model", "all", "one"]
 """Who refuses the new chain at a site: those whose firmware pins the old one, everybody, or one device."""
+Mix = Literal["market", "alike", "different"]
+"""The models of a site's devices: as they are sold, so that common ones repeat; all of one; or no two of the same."""
 Certificates = Literal["none", "refused", "pinned"]
 """Client certificates: none; some are refused by us after the rotation; or devices refuse us before showing theirs."""
 
@@ -25,7 +27,7 @@ class Quarter:
         access: How its lines get their address.
         moves: How often a line gets another address, for each day.
         site: Devices behind each line.
-        alike: Whether a site's devices are all of one model and firmware.
+        mix: Which models a site's devices are of; ``alike`` ones have the same firmware, too.
         broken: Who refuses the new chain.
         certificates: Whether devices have a client certificate.
     """
@@ -34,7 +36,7 @@ class Quarter:
     access: Access = "static"
     moves: float = 0.0
     site: int = 1
-    alike: bool = False
+    mix: Mix = "market"
     broken: Broken = "by model"
     certificates: Certificates = "none"
 
@@ -56,12 +58,12 @@ class Scenario:
     devices: int = 240
 
 
-_BEARERS_A_DAY: Final = 4.0  # sessions with the mobile carrier
+_BEARERS_A_DAY: Final = 3.0  # sessions with the mobile carrier
 _NAT_MOVES: Final = 0.02  # a day: a site's own public address mostly stays
 
 
 def _alike(size: int, broken: Broken = "all") -> tuple[Quarter, ...]:
-    return (Quarter(access="dhcp", moves=_NAT_MOVES, site=size, alike=True, broken=broken),)
+    return (Quarter(access="dhcp", moves=_NAT_MOVES, site=size, mix="alike", broken=broken),)
 
 
 SCENARIOS: Final = {
@@ -76,8 +78,13 @@ SCENARIOS: Final = {
         Scenario("nat10one", "sites of 10 look-alikes, one of them broken", _alike(10, "one"), 300),
         Scenario(
             "nat10mixed",
-            "sites of 10 devices of several models behind one address",
+            "sites of 10 devices behind one address, their models as they are sold",
             (Quarter(access="dhcp", moves=_NAT_MOVES, site=10),),
+        ),
+        Scenario(
+            "nat10varied",
+            "sites of 10 devices behind one address, no two of one model",
+            (Quarter(access="dhcp", moves=_NAT_MOVES, site=10, mix="different"),),
         ),
         Scenario(
             "cgnat", "hundreds of devices share a carrier's addresses", (Quarter(access="cgnat", moves=_BEARERS_A_DAY),)
@@ -99,7 +106,7 @@ SCENARIOS: Final = {
                 Quarter(0.25),
                 Quarter(0.25, access="dhcp", moves=0.1),
                 Quarter(0.2, access="dhcp", moves=_NAT_MOVES, site=10),
-                Quarter(0.1, access="dhcp", moves=_NAT_MOVES, site=4, alike=True),
+                Quarter(0.1, access="dhcp", moves=_NAT_MOVES, site=4, mix="alike"),
                 Quarter(0.15, access="cgnat", moves=_BEARERS_A_DAY),
                 Quarter(0.05, access="cgnat", moves=_BEARERS_A_DAY, certificates="refused"),
             ),
