@@ -23,7 +23,7 @@ from doorlog.events.changes import changed
 from doorlog.events.parts import UNKNOWN_DEVICE
 from doorlog.events.records import ConnectEvent, Event
 from doorlog.simulation.namer import Forgetful, Learned, Namer
-from doorlog.simulation.plan import Plan, moment
+from doorlog.simulation.plan import BEGIN, Plan
 from doorlog.simulation.play import Order, play
 from doorlog.simulation.scenarios import SCENARIOS
 from doorlog.simulation.scoring import is_failure
@@ -153,7 +153,7 @@ def _failing(pairs: list[tuple[ConnectEvent, ConnectEvent]], devices: int, rando
 def _of_device(event: ConnectEvent, device: int, number: int) -> ConnectEvent:
     """Make a connection of this device's; the number gives it its time and its id."""
     changes = {
-        "timestamp": moment(0) + number * _BETWEEN,
+        "timestamp": BEGIN + number * _BETWEEN,
         "source": changed(event.source, ip=_address(device), port=1024 + number % 60_000),
         "doorlog": changed(event.doorlog, connection_id=f"{number:016x}", device=UNKNOWN_DEVICE),
         "device": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_the_same_as_json() -> None:
     assert told["attempts"] >= told["per_attempt"]["failures"] >= told["per_device"]["failures"]
     assert told["per_attempt"]["precision"] in {None, 1.0}
     assert told["truth"] == "here/truth.jsonl"
+
+
+def test_it_can_end_now(folder: Path) -> None:
+    began = datetime.now(UTC)
+    said = doorlog("simulate", *SMALL, "--until-now", "--json")
+
+    begin = datetime.fromisoformat(json.loads("\n".join(said.out))["begin"])
+    assert began <= begin + timedelta(days=2) <= datetime.now(UTC)
+    first = json.loads((folder / "doorlog-simulation" / "truth.jsonl").read_text().partition("\n")[0])
+    assert begin <= datetime.fromisoformat(first["@timestamp"]) < begin + timedelta(hours=1)
 
 
 def test_a_folder_that_holds_something_is_left_alone(folder: Path) -> None:

@@ -8,12 +8,13 @@ from doorlog.events.records import ConnectEvent, Event
 from doorlog.simulation.client import TlsClient, connect_packet, dial
 from doorlog.simulation.host import Host
 from doorlog.simulation.pki import Pki
+from doorlog.simulation.plan import Plan
 from doorlog.simulation.profiles import PROFILES, client_context
 
 
 async def test_it_keeps_its_ports_and_serves_the_other_chain(tmp_path: Path) -> None:
     events: list[Event] = []
-    pki = Pki(tmp_path)
+    pki = Pki(tmp_path, Plan())
     host, context = Host(pki, events.append), client_context(PROFILES["go"], pki.root)
     targets, left = set(), []
     for generation, chain in enumerate((1, 2), start=1):

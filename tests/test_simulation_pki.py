@@ -10,12 +10,14 @@ import pytest
 from cryptography import x509
 
 from doorlog.simulation.pki import Pki
-from doorlog.simulation.plan import BEGIN
+from doorlog.simulation.plan import Plan
+
+PLAN = Plan()
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
+    return Pki(tmp_path_factory.mktemp("pki"), PLAN)
 
 
 def read(path: Path) -> list[x509.Certificate]:
@@ -56,7 +58,8 @@ def test_one_that_expires_is_the_same_but_for_its_end(pki: Pki) -> None:
     (expired,) = read(pki.client("pump-3", "expires", expired=True)[0])
 
     assert good.not_valid_after_utc > now
-    assert expired.not_valid_after_utc < min(now, BEGIN)
+    assert expired.not_valid_after_utc < now
+    assert expired.not_valid_after_utc <= PLAN.moment(PLAN.rotation)
     assert good.serial_number == expired.serial_number
     assert good.public_key() == expired.public_key()
     assert good.subject == expired.subject

@@ -15,7 +15,7 @@ from doorlog.simulation.host import Host
 from doorlog.simulation.models import MODELS, Model, Pin
 from doorlog.simulation.namer import Forgetful
 from doorlog.simulation.pki import Pki
-from doorlog.simulation.plan import moment
+from doorlog.simulation.plan import Plan
 from doorlog.simulation.recorder import Recorder
 from doorlog.simulation.stage import Stage
 from doorlog.simulation.steps import Attempt, End, Ending, Errand, Expected, Restart, Visit
@@ -23,6 +23,7 @@ from doorlog.simulation.truth import Truth
 from support.events import stopped_audit
 from support.simulations import fleet_of
 
+PLAN = Plan()
 ADDRESS = "127.50.0.1"
 BY_NAME = {model.name: model for model in MODELS}
 
@@ -65,7 +66,7 @@ async def on_stage(
     namer, truths = Listening(), list[Truth]()
     network = fleet_of("static", 2)[0].network
     fleet = Fleet(tuple(devices.values()), (), network)
-    pki, recorder = Pki(folder), Recorder(namer)
+    pki, recorder = Pki(folder, PLAN), Recorder(namer, PLAN)
     host = Host(pki, recorder.record)
     await host.start(chain, generation=1)
     stage = Stage(fleet, pki, host, recorder, namer, truths.append)
@@ -92,10 +93,10 @@ async def test_a_session_has_its_simulated_length(tmp_path: Path, how: Ending, c
     connect, disconnect = namer.events
     assert isinstance(connect, ConnectEvent)
     assert isinstance(disconnect, DisconnectEvent)
-    assert (connect.timestamp, disconnect.timestamp) == (moment(100.0), moment(4_000.5))
+    assert (connect.timestamp, disconnect.timestamp) == (PLAN.moment(100.0), PLAN.moment(4_000.5))
     assert (disconnect.event.code, disconnect.event.duration) == (code, 3_900_500_000_000)
     assert truths == [
-        Truth(connect.doorlog.connection_id or "", moment(100.0), "esp-plug-1", "admitted", ADDRESS, "mbedtls-2")
+        Truth(connect.doorlog.connection_id or "", PLAN.moment(100.0), "esp-plug-1", "admitted", ADDRESS, "mbedtls-2")
     ]
     assert stage.failures == []
 
@@ -108,7 +109,7 @@ async def test_a_device_that_comes_back_takes_its_session_over(tmp_path: Path) -
         await stage.play(End(171.0, 0, "close"))  # there is none any more
 
         assert codes(namer) == ["admitted", "admitted", "taken_over", "normal"]
-        assert namer.events[2].timestamp == moment(160.0)
+        assert namer.events[2].timestamp == PLAN.moment(160.0)
 
 
 @pytest.mark.parametrize(
@@ -208,10 +209,10 @@ async def test_what_is_due_later_is_written_too(tmp_path: Path) -> None:
         def record(self, event: Event) -> None:
             self.lines.append(event)
 
-    later = changed(stopped_audit(), timestamp=moment(3.0))
-    recorder, log = Recorder(Confirming([later], [])), Log()
+    later = changed(stopped_audit(), timestamp=PLAN.moment(3.0))
+    recorder, log = Recorder(Confirming([later], []), PLAN), Log()
     recorder.log = log  # type: ignore[assignment]  # as much of a log as is needed
     recorder.now = 5.0
     recorder.record(stopped_audit())
 
-    assert [line.timestamp for line in log.lines] == [moment(5.0), moment(3.0)]
+    assert [line.timestamp for line in log.lines] == [PLAN.moment(5.0), PLAN.moment(3.0)]

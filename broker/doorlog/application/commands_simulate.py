@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -44,6 +46,9 @@ def simulate(
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="A new or empty folder for the log and the truth.")
     ] = Path("doorlog-simulation"),
+    until_now: Annotated[
+        bool, typer.Option("--until-now", help="It ends now, instead of on a day that is the same for all.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a fleet of devices, and a certificate rotation that breaks some of them.
@@ -69,7 +74,10 @@ def simulate(
 
     try:
         chosen = scenario_named(scenario)
-        order = Order(chosen, devices or chosen.devices, Plan(before=days), seed)
+        plan = Plan(before=days)
+        if until_now:
+            plan = replace(plan, begin=datetime.now(UTC) - (plan.moment(plan.end) - plan.begin))
+        order = Order(chosen, devices or chosen.devices, plan, seed)
         played = simulated(order, folder)
     except AddressError as error:
         fail(str(error), ExitCode.ADDRESS)

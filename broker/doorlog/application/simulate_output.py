@@ -46,6 +46,7 @@ def as_json(order: Order, played: Played, folder: Path) -> dict[str, Any]:
         "scenario": order.scenario.name,
         "seed": order.seed,
         "days": {"before": order.plan.before, "after": order.plan.after},
+        "begin": order.plan.begin.isoformat(),
         "devices": played.devices,
         "attempts": played.attempts,
         "per_attempt": score(played.failures).as_json(),

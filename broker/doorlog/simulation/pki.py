@@ -17,16 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from doorlog.simulation.plan import BEGIN
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from doorlog.simulation.fleet import CertificateFate
     from doorlog.simulation.models import Pin
+    from doorlog.simulation.plan import Plan
 
 _HOSTS: Final = ("mqtt.example.com", "broker.example.com")
-_LIFE: Final = timedelta(days=1500)
+_LIFE: Final = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +50,19 @@ class Pki:
 
     Args:
         folder: Where files are written; it exists.
+        plan: The time that they are for.
 
     Attributes:
         root: What devices trust that have pinned nothing.
         stranger: What a technician's laptop trusts: others than us.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
         self._clients: dict[str, _Issued] = {}
         now = datetime.now(UTC).replace(microsecond=0)
-        self._begin, self._end = min(BEGIN, now) - timedelta(days=60), max(BEGIN, now) + _LIFE
-        self._past = min(BEGIN, now) - timedelta(days=1)
+        self._begin, self._end = min(plan.begin, now) - _LIFE, max(plan.moment(plan.end), now) + _LIFE
+        self._past = min(plan.moment(plan.rotation), now - timedelta(minutes=1))
         root = self._issue("Simulated Root CA")
         self.root = self._write("root.pem", root.pem)
         self._pins: dict[Pin, Path] = {}

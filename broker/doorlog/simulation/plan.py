@@ -9,7 +9,7 @@ from typing import Final
 from doorlog.simulation.models import DAY, HOUR
 
 BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
-"""The simulated time at which everything begins: the same for all, so that a seed gives the same log."""
+"""When everything begins unless somebody says otherwise: so a seed gives the same times, too."""
 _ROLLBACK: Final = 3 * HOUR
 
 
@@ -20,10 +20,12 @@ class Plan:
     Attributes:
         before: Days until the rotation.
         after: Days from then on.
+        begin: The simulated time of the start, UTC.
     """
 
     before: float = 14.0
     after: float = 1.0
+    begin: datetime = BEGIN
 
     @property
     def rotation(self) -> float:
@@ -40,7 +42,6 @@ class Plan:
         """Seconds from the start."""
         return (self.before + self.after) * DAY
 
-
-def moment(seconds: float) -> datetime:
-    """Return the simulated time, UTC, so many seconds after the start."""
-    return BEGIN + timedelta(seconds=seconds)
+    def moment(self, seconds: float) -> datetime:
+        """Return the simulated time, UTC, so many seconds after the start."""
+        return self.begin + timedelta(seconds=seconds)

@@ -103,7 +103,7 @@ async def play(
     _allow_sockets(2 * len(fleet.devices) + _SOCKETS_BESIDE)
     _make_folder(folder)
     namer = namer_in(folder / "log")
-    recorder, pki = Recorder(namer), Pki(folder / "pki")
+    recorder, pki = Recorder(namer, order.plan), Pki(folder / "pki", order.plan)
     host = Host(pki, recorder.record)
     told = 0
     with (folder / "truth.jsonl").open("wb") as file:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from doorlog.events.changes import changed
 from doorlog.events.records import ConnectEvent, Connection, DisconnectEvent, Event
-from doorlog.simulation.plan import moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from doorlog.log import Log
     from doorlog.simulation.namer import Namer
+    from doorlog.simulation.plan import Plan
 
 
 class Recorder:
@@ -20,6 +22,7 @@ class Recorder:
 
     Args:
         namer: Who names their devices.
+        plan: When the simulated time begins.
 
     Attributes:
         log: Where they are written; None for nowhere.
@@ -27,14 +30,20 @@ class Recorder:
         seconds: CPU that the naming of the last ``connect`` event took.
     """
 
-    def __init__(self, namer: Namer) -> None:
+    def __init__(self, namer: Namer, plan: Plan) -> None:
         self.log: Log | None = None
         self.now = 0.0
         self.seconds = 0.0
         self._namer = namer
+        self._plan = plan
         self._began: dict[str | None, float] = {}
         self._connects: dict[tuple[str | None, int | None], asyncio.Future[ConnectEvent]] = {}
         self._ends: dict[str | None, asyncio.Future[None]] = {}
+
+    @property
+    def when(self) -> datetime:
+        """The simulated time, UTC."""
+        return self._plan.moment(self.now)
 
     def record(self, event: Event) -> None:
         """Take an event of now."""
@@ -65,7 +74,7 @@ class Recorder:
 
     def _stamped(self, event: Event) -> Event:
         """Give it the simulated time, and a session its simulated length."""
-        when = moment(self.now)
+        when = self.when
         if isinstance(event, ConnectEvent):
             self._began[event.doorlog.connection_id] = self.now
         elif isinstance(event, DisconnectEvent):

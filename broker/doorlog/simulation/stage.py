@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
 from doorlog.simulation.client import TlsClient, connect_packet, dial
-from doorlog.simulation.plan import moment
 from doorlog.simulation.profiles import PROFILES, client_context
 from doorlog.simulation.scoring import Failure, failure_of, is_failure
 from doorlog.simulation.steps import Attempt, End, Restart, Step, Visit
@@ -209,7 +208,7 @@ class Stage:
 
     def _note(self, event: ConnectEvent, device: Device | None, what: str, address: str, profile: str | None) -> None:
         truth = device.id if device else None
-        self.tell(Truth(event.doorlog.connection_id or "", moment(self.recorder.now), truth, what, address, profile))
+        self.tell(Truth(event.doorlog.connection_id or "", self.recorder.when, truth, what, address, profile))
         if is_failure(event):
             familiar, first = truth in self._familiar, truth is not None and truth not in self._failed
             seconds = self.recorder.seconds
