@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from doorlog.identity.calibration import Calibration
-from doorlog.identity.places import place_of
+from doorlog.identity.places import Place, place_of
 from doorlog.identity.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def load(execute: Execute) -> tuple[Statistics, Calibration, float | None]:
                 statistics.stays[name] = json.loads(value)
             case "sum":
                 statistics.sums[name] = json.loads(value)
+            case "served":
+                statistics.served[name] = json.loads(value)
             case "exams":
                 calibration = Calibration(json.loads(value))
             case "began":
@@ -55,6 +57,9 @@ def put(execute: Execute, key: str, value: Any) -> None:
 def recount(execute: Execute, statistics: Statistics) -> None:
     """Count again what the tables hold."""
     statistics.devices = execute("SELECT count(*) FROM device").fetchone()[0]
+    statistics.fixed = execute("SELECT count(*) FROM inventory_address").fetchone()[0]
+    statistics.holders = dict(execute("SELECT address, count(*) FROM device GROUP BY address"))
+    statistics.used = dict(execute("SELECT network, count(DISTINCT address) FROM device GROUP BY network"))
     statistics.members = dict(execute("SELECT network, count(*) FROM device GROUP BY network"))
     statistics.looks = dict(execute("SELECT look, count(*) FROM device WHERE look IS NOT NULL GROUP BY look"))
     pools: dict[str, int] = {}
@@ -65,11 +70,24 @@ def recount(execute: Execute, statistics: Statistics) -> None:
     statistics.addresses, statistics.pools = addresses, pools
 
 
-def shift(counts: dict[str, int], before: str | None, after: str) -> None:
+def settle(statistics: Statistics, before: Place | None, after: Place) -> None:
+    """Count that a device is now at another place than before; None if it was nowhere."""
+    if before == after:
+        return
+    if before is not None and statistics.holders.get(before.address, 0) <= 1:
+        shift(statistics.used, before.network, None)
+    if after.address not in statistics.holders:
+        shift(statistics.used, None, after.network)
+    shift(statistics.holders, before.address if before is not None else None, after.address)
+    shift(statistics.members, before.network if before is not None else None, after.network)
+
+
+def shift(counts: dict[str, int], before: str | None, after: str | None) -> None:
     """Move one from one count to another; a count that is down to nothing is forgotten."""
     if before == after:
         return
-    counts[after] = counts.get(after, 0) + 1
+    if after is not None:
+        counts[after] = counts.get(after, 0) + 1
     if before is None:
         return
     left = counts.get(before, 0) - 1

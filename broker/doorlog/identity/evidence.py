@@ -39,6 +39,8 @@ class Evidence(NamedTuple):
     """JA4 and server name of its ClientHello; None without one."""
     served: str | None
     """Which certificate it was shown: the beginning of its SHA-256."""
+    served_since: float | None = None
+    """When that certificate was first shown to anybody."""
     acceptance: float = 1.0
     """How likely a device that accepted this certificate before does what this attempt did, 0 to 1."""
     tickets: tuple[str, ...] = ()
@@ -88,7 +90,14 @@ class Failure(NamedTuple):
     """Whether all that speaks for the device is that the peer wrote its name."""
 
 
-Lesson = Sighting | Departure | Failure
+class Serving(NamedTuple):
+    """A certificate of ours, and when it was first shown to anybody."""
+
+    served: str
+    moment: float
+
+
+Lesson = Sighting | Departure | Failure | Serving
 
 
 def evidence_of(event: Connection) -> Evidence:

@@ -15,27 +15,33 @@ RARE: Final = 8
 """A look that so few devices have may lead to one of them wherever it turns up."""
 
 
-def gather(evidence: Evidence, view: View, statistics: Statistics) -> tuple[list[Known], int]:
-    """Return the devices that an attempt could be of, and how many more like the last of them there are.
+def at_address(evidence: Evidence, view: View, statistics: Statistics) -> tuple[list[Known], float]:
+    """Return the devices that were seen at an attempt's address, and about how many others of its network it may be."""
+    if not evidence.place.address:
+        return [], 0.0
+    devices = view.at(evidence.place)
+    if statistics.fixed:
+        devices = _with_fixed(devices, evidence, view)
+    if not statistics.moves_in(evidence.place.network):
+        return devices, 0.0
+    others = max(0, statistics.members.get(evidence.place.network, 0) - len(devices))
+    return devices, others * (statistics.popularity(evidence.look) if evidence.look is not None else 1.0)
 
-    Those that were seen at its address; those of the same look in its network, where devices are known to change their
-    addresses; and where nobody is known, those of a rare look, wherever they are.
+
+def around(evidence: Evidence, here: list[Known], view: View, statistics: Statistics) -> tuple[list[Known], float]:
+    """Return the devices of ``at_address`` and those of the same look that are near, and how many there are beyond.
+
+    Near are those of its network; and where nobody is, those of a rare look, wherever they are.
     """
     place, look = evidence.place, evidence.look
-    if not place.address:
-        return [], 0
-    here = view.at(place)
-    crowd = 0
-    if here and not statistics.moves_in(place.network):
-        return _with_fixed(here, evidence, view), 0
+    if look is None:
+        return here, 0.0
     seen = {known.id for known in here}
     near = [known for known in view.near(place, look) if known.id not in seen]
-    if len(near) >= LIMIT - len(seen) and look is not None:
-        crowd = max(0, view.crowd(place, look) - len(near) - len(seen))
-    devices = [*here, *near]
-    if not devices and look is not None and 0 < statistics.looks.get(look, 0) <= RARE:
-        devices = view.alike(look, place, RARE)
-    return _with_fixed(devices, evidence, view), crowd
+    crowd = max(0, view.crowd(place, look) - len(near) - len(here)) if len(near) + len(seen) >= LIMIT else 0
+    if here or near or not 0 < statistics.looks.get(look, 0) <= RARE:
+        return [*here, *near], float(crowd)
+    return view.alike(look, place, RARE), 0.0
 
 
 def _with_fixed(devices: list[Known], evidence: Evidence, view: View) -> list[Known]:

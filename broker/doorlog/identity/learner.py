@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from doorlog.identity.counters import load, put, recount, shift, store
-from doorlog.identity.evidence import Departure, Failure, Lesson, Sighting
+from doorlog.identity.counters import load, put, recount, settle, shift, store
+from doorlog.identity.evidence import Departure, Failure, Lesson, Serving, Sighting
 from doorlog.identity.places import Place
 
 if TYPE_CHECKING:
@@ -22,6 +22,19 @@ _SETTLED_SECONDS: Final = 86_400.0
 _RHYTHM_SHARE: Final = 0.2  # of the latest interval in the mean one
 _LOOK_AFTER: Final = 20_000  # lessons between two looks at age and number
 _DAY: Final = 86_400.0
+
+
+_MEET_AGAIN: Final = """
+UPDATE device SET user_name = ?, last_seen = ?, last_admitted = ?, connects = connects + 1, sessions = sessions + 1,
+    rhythm = ?, absence = ?, moves = moves + ?, moves_expected = moves_expected + ?, address = ?, network = ?,
+    look = coalesce(?, look), former_look = ?, served = coalesce(?, served), listener = ?, tls_version = ?,
+    protocol_version = ?, keep_alive = ?, connection_id = ?
+WHERE number = ?
+"""
+
+
+def _mean(before: float | None, latest: float) -> float:
+    return latest if before is None else before + _RHYTHM_SHARE * (latest - before)
 
 
 class Learner:
@@ -49,10 +62,13 @@ class Learner:
                 "UPDATE device SET last_seen = max(last_seen, ?), sessions = max(0, sessions - 1) WHERE id = ?",
                 (lesson.moment, lesson.device),
             )
+        elif isinstance(lesson, Serving):
+            if self.statistics.served.setdefault(lesson.served, lesson.moment) == lesson.moment:
+                put(self._execute, f"served {lesson.served}", lesson.moment)
         else:
             self._note_failure(lesson)
         self._until_look -= 1
-        if self._until_look <= 0 and not isinstance(lesson, Failure):
+        if self._until_look <= 0 and isinstance(lesson, Sighting | Departure):
             self._until_look = _LOOK_AFTER
             self.tidy(lesson.moment if isinstance(lesson, Departure) else lesson.evidence.moment)
 
@@ -87,7 +103,7 @@ class Learner:
 
     def _see(self, sighting: Sighting) -> None:
         known = self._execute(
-            "SELECT number, last_seen, last_admitted, address, network, look, former_look, rhythm "
+            "SELECT number, last_seen, last_admitted, address, network, look, former_look, rhythm, absence "
             "FROM device WHERE id = ?",
             (sighting.device,),
         ).fetchone()
@@ -97,7 +113,7 @@ class Learner:
         if sighting.ticket is not None:
             self._keep_ticket(number, sighting)
         self.statistics.count("admissions")
-        if sighting.exam is not None:
+        if sighting.exam is not None and self._is_settled(sighting.evidence.moment):
             self.calibration.take(*sighting.exam)
 
     def _meet(self, sighting: Sighting) -> int:
@@ -107,7 +123,7 @@ class Learner:
         if self._began is None:
             self._began = moment
             put(self._execute, "began", moment)
-        if moment - self._began > _SETTLED_SECONDS:
+        if self._is_settled(moment):
             statistics.count(self._where_new(place.address, place.network))
         number = self._execute(
             "INSERT INTO device (id, user_name, first_seen, last_seen, last_admitted, address, network, look, served, "
@@ -120,11 +136,14 @@ class Learner:
             ),
         ).lastrowid  # fmt: skip
         statistics.devices += 1
-        shift(statistics.members, None, place.network)
+        settle(statistics, None, place)
         if look is not None:
             shift(statistics.looks, None, look)
         self._keep_address(number or 0, sighting)
         return number or 0
+
+    def _is_settled(self, moment: float) -> bool:
+        return self._began is not None and moment - self._began > _SETTLED_SECONDS
 
     def _where_new(self, address: str, network: str) -> str:
         if self._execute("SELECT 1 FROM sighting WHERE address = ? LIMIT 1", (address,)).fetchone():
@@ -133,22 +152,20 @@ class Learner:
 
     def _meet_again(self, sighting: Sighting, known: Sequence[Any]) -> int:
         """Take in a device that was seen before."""
-        number, last_seen, last_admitted, address, network, look, former_look, rhythm = known
+        number, last_seen, last_admitted, address, network, look, former_look, rhythm, absence = known
         evidence = sighting.evidence
         place, moment = evidence.place, max(evidence.moment, last_admitted)
+        gap = max(0.0, evidence.moment - last_seen)
+        expected = 1.0 - self.statistics.stay(network, gap)
         is_new_place = self._keep_address(number, sighting)
         self._count_return(sighting, last_seen, Place(address, network), look, back=not is_new_place)
-        interval = moment - last_admitted
-        rhythm = interval if rhythm is None else rhythm + _RHYTHM_SHARE * (interval - rhythm)
         if evidence.look != look and evidence.look is not None:
             former_look = look
         self._execute(
-            "UPDATE device SET user_name = ?, last_seen = ?, last_admitted = ?, connects = connects + 1, "
-            "sessions = sessions + 1, rhythm = ?, "
-            "address = ?, network = ?, look = coalesce(?, look), former_look = ?, served = coalesce(?, served), "
-            "listener = ?, tls_version = ?, protocol_version = ?, keep_alive = ?, connection_id = ? WHERE number = ?",
+            _MEET_AGAIN,
             (
-                sighting.user_name, moment, moment, rhythm, place.address, place.network, evidence.look, former_look,
+                sighting.user_name, moment, moment, _mean(rhythm, moment - last_admitted), _mean(absence, gap),
+                place.address != address, expected, place.address, place.network, evidence.look, former_look,
                 evidence.served, sighting.listener, sighting.tls_version, sighting.protocol_version,
                 sighting.keep_alive, sighting.connection_id, number,
             ),
@@ -170,7 +187,7 @@ class Learner:
             statistics.count("moves")
             statistics.count("moves_back", back)
             statistics.count("moves_near", not back and place.network == before.network)
-        shift(statistics.members, before.network, place.network)
+        settle(statistics, before, place)
         if evidence.look is not None:
             shift(statistics.looks, look, evidence.look)
 

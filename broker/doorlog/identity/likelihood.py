@@ -6,16 +6,22 @@ device is, how its ClientHello looks, whether it has accepted the certificate th
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from doorlog.identity.evidence import Evidence
     from doorlog.identity.statistics import Statistics
     from doorlog.identity.view import Known
 
-SILENCE_SECONDS: Final = 10 * 86_400.0
-"""A device that is silent for so long is half as likely to be still there."""
+LEAST_ABSENCE: Final = 43_200.0
+"""Seconds that any device may be away without being missed."""
+_MISSED: Final = 4.0
+"""So many times its usual absence, too."""
+_MOBILITY_WEIGHT: Final = 1.0
+"""Moves that each device is given beforehand, as many as expected: what it did weighs more, the more there is of it."""
+_SURE: Final = 0.9999
 _OLD_LOOK: Final = 0.3  # of those whose look has changed: back to the one before
 _OTHER_LOOK: Final = 0.05  # to this very one, of all that there are
 _STRANGER_LOOK: Final = 0.05  # scanners come with a few stacks
@@ -27,10 +33,47 @@ _STRANGERS_ELSEWHERE: Final = 0.5
 
 def weight(evidence: Evidence, known: Known, statistics: Statistics) -> float:
     """Return how likely a device is at this address with this look, 0 to 1, whether or not it is connected."""
-    gap = max(0.0, evidence.moment - known.last_seen)
-    silence = math.exp2(-gap / SILENCE_SECONDS)
     acceptance = evidence.acceptance if accepted(evidence, known) else 1.0
-    return _placed(evidence, known, statistics, gap) * _looks(evidence, known, statistics) * silence * acceptance
+    stays = stay(evidence, known, statistics)
+    return _placed(evidence, known, statistics, stays) * _looks(evidence, known, statistics) * acceptance
+
+
+def stay(evidence: Evidence, known: Known, statistics: Statistics) -> float:
+    """Return how likely a device is where it was last seen, 0 to 1.
+
+    What devices of its network do after such an absence, times how much more or less than they it has moved so far
+    (a gamma-Poisson frailty: Clayton, 1978).
+    """
+    move = 1.0 - statistics.stay(known.network, max(0.0, evidence.moment - known.last_seen))
+    mobility = (known.moves + _MOBILITY_WEIGHT) / (known.moves_expected + _MOBILITY_WEIGHT)
+    return min(_SURE, max(0.0, 1.0 - move * mobility))
+
+
+def mover(evidence: Evidence, statistics: Statistics) -> float:
+    """Return the weight of a device of the network of which nothing else is known, if it has come to this address."""
+    network = evidence.place.network
+    return (1.0 - statistics.stay(network, LEAST_ABSENCE)) * statistics.moves_near / statistics.pool(network)
+
+
+def takes_over(evidence: Evidence, holders: Sequence[Known], statistics: Statistics) -> float:
+    """Return how likely an address can be another device's than those that hold it, 0 to 1.
+
+    Where an address is one device's at a time, another one can only have it when that one has left.
+    """
+    if len(holders) != 1:
+        return 1.0
+    shared = statistics.shared(evidence.place.network)
+    return shared + (1.0 - shared) * (1.0 - stay(evidence, holders[0], statistics))
+
+
+def in_use(evidence: Evidence, known: Known) -> float:
+    """Return how likely a device is still in use, compared with others: by how much longer it is away than usual.
+
+    Since a certificate is served that it may refuse, it can not be here, whatever its habits: that time does not count.
+    """
+    until = min(evidence.moment, evidence.served_since or evidence.moment)
+    missed = (until - known.last_seen) / max(LEAST_ABSENCE, _MISSED * (known.absence or 0.0))
+    return 1.0 / (1.0 + missed**3) if missed > 0 else 1.0
 
 
 def accepted(evidence: Evidence, known: Known) -> bool:
@@ -73,16 +116,15 @@ def stranger(evidence: Evidence, statistics: Statistics, *, at_address: int) -> 
     return (new + _STRANGERS_ELSEWHERE * scanner) / statistics.anywhere
 
 
-def _placed(evidence: Evidence, known: Known, statistics: Statistics, gap: float) -> float:
+def _placed(evidence: Evidence, known: Known, statistics: Statistics, stays: float) -> float:
     place = evidence.place
-    stay = statistics.stay(known.network, gap)
     if known.address == place.address:
-        return stay
+        return stays
     if known.count_here:
-        return (1.0 - stay) * statistics.moves_back * known.count_here / max(1, known.connects)
+        return (1.0 - stays) * statistics.moves_back * known.count_here / max(1, known.connects)
     if known.network == place.network:
-        return (1.0 - stay) * statistics.moves_near / statistics.pool(place.network)
-    return (1.0 - stay) * statistics.moves_far / statistics.anywhere
+        return (1.0 - stays) * statistics.moves_near / statistics.pool(place.network)
+    return (1.0 - stays) * statistics.moves_far / statistics.anywhere
 
 
 def _looks(evidence: Evidence, known: Known, statistics: Statistics) -> float:

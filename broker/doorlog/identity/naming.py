@@ -16,12 +16,13 @@ from doorlog.identity.evidence import (
     Departure,
     Evidence,
     Failure,
+    Serving,
     evidence_of,
     is_admission,
     is_failure,
     sighting_of,
 )
-from doorlog.identity.gathering import gather
+from doorlog.identity.gathering import around, at_address
 from doorlog.identity.resolve import NOBODY, Fleet, Resolution, resolve
 from doorlog.identity.stated import Statement, named, stated
 from doorlog.identity.words import claim_reason, reasons
@@ -109,10 +110,21 @@ class Naming:
             return self._fail(event, statement, directory)
         return named(event, statement)
 
+    def _evidence_of(self, event: Connection, directory: Knowledge) -> Evidence:
+        """Return what an attempt shows, with the time from which on its certificate was served."""
+        evidence = evidence_of(event)
+        if evidence.served is None:
+            return evidence
+        since = directory.statistics.served.get(evidence.served)
+        if since is None:
+            since = evidence.moment
+            directory.learn(Serving(evidence.served, since))
+        return evidence._replace(served_since=since)
+
     # Admitted devices teach.
 
     def _admit(self, event: Connection, device: str, directory: Knowledge) -> None:
-        evidence = evidence_of(event)
+        evidence = self._evidence_of(event, directory)
         resolution = self._resolved(evidence, directory)[0] if evidence.look is not None else NOBODY
         exam = None
         if resolution.score:
@@ -135,7 +147,7 @@ class Naming:
     # Failures teach nothing: they are noted where no resolution looks.
 
     def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
-        evidence = evidence_of(event)
+        evidence = self._evidence_of(event, directory)
         is_claim = False
         if statement is not None and statement.evidence.method in ("client_id", "user_name"):
             statement, is_claim = self._weighed(statement, evidence, directory)
@@ -186,13 +198,12 @@ class Naming:
         resolution, words = self._resolved(evidence, directory, in_words=True)
         if resolution.confidence == "unknown":
             return None, None
-        part = DeviceEvidencePart.model_construct(
+        part = DeviceEvidencePart(
             method="address" if evidence.look is None else "address_and_client_hello",
             confidence=resolution.confidence,
             evidence=words,
             candidates=tuple(
-                CandidatePart.model_construct(id=known.id, score=round(score, 4))
-                for known, score in resolution.candidates
+                CandidatePart(id=known.id, score=round(score, 4)) for known, score in resolution.candidates
             ),
         )
         if resolution.confidence == "likely":
@@ -202,9 +213,14 @@ class Naming:
     def _resolved(
         self, evidence: Evidence, directory: Knowledge, *, in_words: bool = False
     ) -> tuple[Resolution, tuple[str, ...]]:
-        devices, crowd = gather(evidence, directory.view, directory.statistics)
-        fleet = Fleet(directory.statistics, directory.calibration, self._connected)
+        """Ask for the devices at the address; and if none of them is likely, for those around it, too."""
+        view, statistics = directory.view, directory.statistics
+        fleet = Fleet(statistics, directory.calibration, self._connected)
+        devices, crowd = at_address(evidence, view, statistics)
         resolution = resolve(evidence, devices, fleet, crowd=crowd, most=self._most)
+        if resolution.confidence != "likely" and evidence.place.address:
+            devices, crowd = around(evidence, devices, view, statistics)
+            resolution = resolve(evidence, devices, fleet, crowd=crowd, most=self._most)
         return resolution, reasons(evidence, resolution, self._connected) if in_words else ()
 
     def _say_fault(self, error: sqlite3.Error) -> None:

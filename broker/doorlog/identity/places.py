@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
 _PREFIX: Final = {4: 24, 6: 64}
@@ -33,6 +34,14 @@ def place_of(address: str | None) -> Place:
     """
     if not address:
         return NOWHERE
+    try:
+        inet_pton(AF_INET, address)
+    except (OSError, ValueError):  # no IPv4 address as it is usually written; a NUL in it
+        return _other_place(address)
+    return Place(address, f"{address[: address.rindex('.')]}.0/24")
+
+
+def _other_place(address: str) -> Place:
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

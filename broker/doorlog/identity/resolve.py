@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
-from doorlog.identity.likelihood import presence, stranger, weight
+from doorlog.identity.likelihood import in_use, mover, presence, stranger, takes_over, weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIKELY: Final = 0.98
 """The score from which on a device is named."""
-WORTH_NAMING: Final = 0.002
+WORTH_NAMING: Final = 0.0005
 """The score below which a candidate beyond the first five is left out."""
 _ALWAYS: Final = 5
 _WORTH_SAYING: Final = 0.1  # all candidates together, against a stranger
@@ -72,7 +72,7 @@ NOBODY: Final = Resolution("unknown", (), 0, 0.0)
 
 
 def resolve(
-    evidence: Evidence, devices: Sequence[Known], fleet: Fleet, *, crowd: int = 0, most: int = 128
+    evidence: Evidence, devices: Sequence[Known], fleet: Fleet, *, crowd: float = 0, most: int = 128
 ) -> Resolution:
     """Rank the devices that an attempt could be of, and name one if only one fits.
 
@@ -80,7 +80,7 @@ def resolve(
         evidence: Of the attempt.
         devices: All that it could be, each once.
         fleet: What the fleet does as a rule, and who is connected.
-        crowd: How many more devices, like the last of ``devices``, there are.
+        crowd: How many more devices with this look there are in the network.
         most: How many candidates are given at most.
 
     Returns:
@@ -89,9 +89,11 @@ def resolve(
     """
     if not devices:
         return NOBODY
-    plain, weights = _weights(evidence, devices, fleet)
-    here = sum(1 for known in devices if known.address == evidence.place.address)
-    others = stranger(evidence, fleet.statistics, at_address=here) + crowd * weights[-1]
+    statistics = fleet.statistics
+    holders = [known for known in devices if known.address == evidence.place.address]
+    takes = takes_over(evidence, holders, statistics)
+    plain, weights = _weights(evidence, devices, fleet, takes)
+    others = stranger(evidence, statistics, at_address=len(holders)) + crowd * mover(evidence, statistics) * takes
     total = sum(weights) + others
     order = sorted(range(len(devices)), key=weights.__getitem__, reverse=True)
     look_alikes = sum(value >= _LOOK_ALIKE * plain[order[0]] for value in plain) - 1
@@ -106,15 +108,23 @@ def resolve(
     )
     if scores[0] >= LIKELY and not look_alikes:
         return Resolution("likely", candidates, 0, score)
-    return Resolution("ambiguous", candidates, look_alikes, score, crowd + len(devices) - len(candidates))
+    return Resolution("ambiguous", candidates, look_alikes, score, round(crowd) + len(devices) - len(candidates))
 
 
-def _weights(evidence: Evidence, devices: Sequence[Known], fleet: Fleet) -> tuple[list[float], list[float]]:
+def _weights(
+    evidence: Evidence, devices: Sequence[Known], fleet: Fleet, takes: float
+) -> tuple[list[float], list[float]]:
     """Return the weight of each device, whether or not it is connected, and with that."""
     statistics, connected = fleet.statistics, fleet.connected
     absent = presence(statistics, len(connected), is_connected=False)
     present = presence(statistics, len(connected), is_connected=True)
-    plain = [weight(evidence, known, statistics) for known in devices]
+    address = evidence.place.address
+    uses = [in_use(evidence, known) for known in devices]
+    most = max(uses)  # the one that is missed least: whether it is in use at all is for the exams to tell
+    plain = [
+        weight(evidence, known, statistics) * use / most * (1.0 if known.address == address else takes)
+        for known, use in zip(devices, uses, strict=True)
+    ]
     factors = [present if known.id in connected else absent for known in devices]
     return plain, [value * factor for value, factor in zip(plain, factors, strict=True)]
 

@@ -31,6 +31,10 @@ class Statistics:
         addresses: How many addresses there are.
         members: How many devices were last seen in each network.
         pools: How many addresses of each network are known.
+        holders: How many devices were last seen at each address.
+        used: How many addresses of each network are those at which a device was last seen.
+        fixed: How many addresses an operator has given to devices.
+        served: When each certificate of ours was first shown, in seconds since 1970.
         stays: For each network, and ``""`` for the fleet: returns by span, then those to the same address by span.
         sums: Of the fleet: ``returns``, ``same_look``, ``moves``, ``moves_back``, ``moves_near``, ``admissions``,
             ``overlaps``, ``new_at_address``, ``new_in_network``, ``new_elsewhere``.
@@ -42,6 +46,10 @@ class Statistics:
         self.addresses = 0
         self.members: dict[str, int] = {}
         self.pools: dict[str, int] = {}
+        self.holders: dict[str, int] = {}
+        self.used: dict[str, int] = {}
+        self.fixed = 0
+        self.served: dict[str, float] = {}
         self.stays: dict[str, list[float]] = {}
         self.sums: dict[str, float] = {}
         self.dirty: set[str] = set()
@@ -91,6 +99,11 @@ class Statistics:
     def rate(self, name: str, of: str, usual: float, weight: float) -> float:
         """Return the share that one sum is of another, beginning with what is usual."""
         return (self.sums.get(name, 0.0) + usual * weight) / (self.sums.get(of, 0.0) + weight)
+
+    def shared(self, network: str) -> float:
+        """Return how likely an address of a network is one that several devices have at the same time."""
+        members = self.members.get(network, 0)
+        return (max(0, members - self.used.get(network, 0)) + 0.05) / (members + 1.0)
 
     @property
     def same_look(self) -> float:

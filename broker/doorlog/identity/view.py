@@ -25,6 +25,12 @@ class Known(NamedTuple):
     look: str | None
     former_look: str | None
     served: str | None
+    absence: float | None = None
+    """Seconds that it used to be away, in the mean."""
+    moves: float = 0.0
+    """How often it came back from another address."""
+    moves_expected: float = 0.0
+    """How often a device of its networks would have, after such absences."""
     first_here: float | None = None
     """When it was first seen at this very address; None if never."""
     last_here: float | None = None
@@ -32,20 +38,23 @@ class Known(NamedTuple):
 
 
 _AT: Final = """
-SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served, s.first, s.last, s.count
+SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
+    d.absence, d.moves, d.moves_expected, s.first, s.last, s.count
 FROM sighting s JOIN device d ON d.number = s.device WHERE s.address = ? ORDER BY s.last DESC LIMIT 256
 """
 _NEAR: Final = """
-SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served
+SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
+    d.absence, d.moves, d.moves_expected
 FROM device d WHERE d.network = ? AND d.look = ? AND d.address <> ? ORDER BY d.last_seen DESC LIMIT 256
 """
 _ALIKE: Final = """
-SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served
+SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
+    d.absence, d.moves, d.moves_expected
 FROM device d WHERE d.look = ? AND d.network <> ? LIMIT ?
 """
 _DEVICE: Final = """
 SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
-    s.first, s.last, coalesce(s.count, 0)
+    d.absence, d.moves, d.moves_expected, s.first, s.last, coalesce(s.count, 0)
 FROM device d LEFT JOIN sighting s ON s.device = d.number AND s.address = ? WHERE d.id = ?
 """
 _CROWD: Final = "SELECT count(*) FROM device WHERE network = ? AND look = ?"
