@@ -68,7 +68,7 @@ class Stage:
     _resumable: dict[int, tuple[ssl.SSLContext, ssl.SSLSession]] = field(default_factory=dict)
     _familiar: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
-    _learned_at: float | None = None
+    _settled_at: float = 0.0
 
     async def play(self, step: Step) -> None:
         """Let one step happen, to its last record.
@@ -101,9 +101,9 @@ class Stage:
 
     def _settle(self) -> None:
         """In life seconds pass between what is learned and what it is needed for."""
-        if self._learned_at is not None and self.recorder.now - self._learned_at >= _LEARNED_WITHIN:
+        if self.recorder.now - self._settled_at >= _LEARNED_WITHIN:
             self.namer.settle()
-            self._learned_at = None
+            self._settled_at = self.recorder.now
 
     async def _attempt(self, step: Attempt) -> None:
         device = self.fleet.devices[step.device]
@@ -217,5 +217,3 @@ class Stage:
                 self._failed.add(truth)
         elif truth is not None:
             self._familiar.add(truth)
-            if self._learned_at is None:
-                self._learned_at = self.recorder.now
