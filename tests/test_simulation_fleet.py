@@ -100,6 +100,16 @@ def test_client_certificates_are_refused_or_devices_refuse_first() -> None:
     assert any(device.pin for device in pinned.devices)
 
 
+def test_no_address_is_of_two_networks() -> None:
+    fleet, _ = fleet_of("mixed", 2000)
+    alone = [fleet.network.address(line.number) for line in fleet.lines if line.access != "cgnat"]
+    shared = {fleet.network.address(line.number) for line in fleet.lines if line.access == "cgnat"}
+
+    assert len(set(alone)) == len(alone)
+    assert shared
+    assert shared.isdisjoint(alone)
+
+
 def test_leases_are_taken_by_others_too() -> None:
     fleet, _ = fleet_of("dhcp", 60)
     ours = {device.line for device in fleet.devices}

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 from doorlog.simulation.models import MODELS, Firmware, Model, Pin
-from doorlog.simulation.network import Access, Network, block
+from doorlog.simulation.network import Access, Network
 
 if TYPE_CHECKING:
     from doorlog.simulation.scenarios import Quarter, Scenario
@@ -99,10 +99,10 @@ def make_fleet(scenario: Scenario, devices: int, rotation: float, random: Random
     network = Network(random)
     made: list[Device] = []
     lines: list[Line] = []
-    for number, quarter in enumerate(scenario.quarters):
+    for quarter in scenario.quarters:
         sites = max(1, round(devices * quarter.share / quarter.site))
         own = _lines(quarter, sites, len(lines))
-        _connect(network, own, quarter, number, random)
+        _connect(network, own, quarter, random)
         lines += own
         for line in own[:sites]:
             made += _site(quarter, line, rotation, len(made), random)
@@ -122,18 +122,16 @@ def _lines(quarter: Quarter, sites: int, first: int) -> list[Line]:
     ]
 
 
-def _connect(network: Network, lines: list[Line], quarter: Quarter, number: int, random: Random) -> None:
-    shuffled = random.sample(lines, len(lines))
+def _connect(network: Network, lines: list[Line], quarter: Quarter, random: Random) -> None:
+    """Spread the lines over pools."""
+    shuffled = random.sample([line.number for line in lines], len(lines))
+    if quarter.access == "cgnat":
+        network.connect(shuffled, quarter.access, max(4, len(lines) // _SUBSCRIBERS_AN_ADDRESS))
+        return
     for place in range(0, len(shuffled), _LINES_IN_POOL):
         part = shuffled[place : place + _LINES_IN_POOL]
-        pool = number * 100 + place // _LINES_IN_POOL
-        if quarter.access == "cgnat":
-            part_of, count = number, max(4, len(lines) // _SUBSCRIBERS_AN_ADDRESS)
-        else:
-            part_of, count = pool, len(part) if quarter.access == "static" else int(len(part) * _SPARE) + 2
-        addresses = block(quarter.access, part_of, count)
-        for line in part:
-            network.connect(line.number, quarter.access, part_of, addresses)
+        count = len(part) if quarter.access == "static" else int(len(part) * _SPARE) + 2
+        network.connect(part, quarter.access, count)
 
 
 def _site(quarter: Quarter, line: Line, rotation: float, first: int, random: Random) -> Iterator[Device]:

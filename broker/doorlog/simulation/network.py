@@ -5,12 +5,16 @@ A line is one subscriber: a device of its own, or a site whose devices share its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 Access = Literal["static", "dhcp", "cgnat"]
+
+_FIRST: Final = 16  # 127.16.0.0; strangers come from 127.200.0.0 on
+_HOSTS: Final = 250  # of a /24
+_CARRIERS_NETWORKS: Final = 4  # /24 over which a carrier's addresses are spread
 
 
 @dataclass(slots=True)
@@ -102,15 +106,17 @@ class Network:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._pools: dict[tuple[Access, int], LeasePool | SharedPool] = {}
         self._pool_of: dict[int, LeasePool | SharedPool] = {}
+        self._networks = 0
 
-    def connect(self, line: int, access: Access, pool: int, addresses: Sequence[str]) -> None:
-        """Let a line get its address from a pool, which is made of these addresses when it is first named."""
-        if (access, pool) not in self._pools:
-            kind = SharedPool if access == "cgnat" else LeasePool
-            self._pools[access, pool] = kind(addresses, self._random)
-        self._pool_of[line] = self._pools[access, pool]
+    def connect(self, lines: Iterable[int], access: Access, count: int) -> None:
+        """Let lines get their addresses from a new pool of so many, which no other pool has."""
+        kind = SharedPool if access == "cgnat" else LeasePool
+        spread = _CARRIERS_NETWORKS if access == "cgnat" else -(-count // _HOSTS)
+        addresses = [_address(self._networks + place % spread, 1 + place // spread) for place in range(count)]
+        self._networks += spread
+        pool = kind(addresses, self._random)
+        self._pool_of.update(dict.fromkeys(lines, pool))
 
     def address(self, line: int) -> str:
         """Return a line's address of now."""
@@ -125,11 +131,5 @@ class Network:
         self._pool_of[line].release(line)
 
 
-def block(access: Access, pool: int, count: int) -> tuple[str, ...]:
-    """Return the addresses of a pool: leases from one /24 after the other, a carrier's from several at once."""
-    first = {"static": 16, "dhcp": 32, "cgnat": 64}[access]
-    if access == "cgnat":
-        return tuple(f"127.{first + pool}.{100 + number % 4}.{1 + number // 4}" for number in range(count))
-    return tuple(
-        f"127.{first + pool // 4}.{pool % 4 * 64 + number // 250}.{1 + number % 250}" for number in range(count)
-    )
+def _address(network: int, host: int) -> str:
+    return f"127.{_FIRST + network // 256}.{network % 256}.{host}"
