@@ -9,6 +9,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final, Self
 
 from doorlog.errors import DirectoryError
+from doorlog.identity.evidence import Failure
 from doorlog.identity.learner import Learner
 from doorlog.identity.store import is_damaged, open_store, open_to_read, set_aside
 from doorlog.identity.view import View
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_WAITING: Final = 50_000
 """Lessons; what comes beyond is dropped and counted. The log holds it: see ``doorlog devices rebuild``."""
+MOST_FAILURES_WAITING: Final = 10_000
+"""Failures among them: anybody can fail as often as he likes, and must not crowd out what admitted devices teach."""
 GATHER_SECONDS: Final = 0.05
 """How long the first lesson waits for others, to be committed with them."""
 _BATCH: Final = 2_000
@@ -95,7 +98,8 @@ class Directory:
     def learn(self, lesson: Lesson) -> None:
         """Take a lesson; never waits for the disk, never raises."""
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING or self._is_closing:
+            room = MOST_FAILURES_WAITING if isinstance(lesson, Failure) else MOST_WAITING
+            if len(self._waiting) >= room or self._is_closing:
                 self.dropped += 1
                 return
             self._waiting.append(lesson)

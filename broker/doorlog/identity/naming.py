@@ -127,9 +127,8 @@ class Naming:
         evidence = self._evidence_of(event, directory)
         resolution = self._resolved(evidence, directory)[0] if evidence.look is not None else NOBODY
         exam = None
-        if resolution.score:
-            right = bool(resolution.candidates) and resolution.candidates[0].known.id == device
-            exam = (resolution.score, right)
+        if resolution.candidates:
+            exam = (resolution.score, resolution.candidates[0].known.id == device)
         sighting = sighting_of(event, device, evidence)
         directory.learn(sighting._replace(overlapped=device in self._connected, exam=exam))
         self._connected[device] += 1
