@@ -36,7 +36,7 @@ _SOCKETS_BESIDE: Final = 200
 _BREATH: Final = 200  # steps between two reports of progress
 
 Announce = Callable[[Host, bool], Sequence["Event"]]
-"""Says that the door was opened (True) or is about to be closed (False)."""
+"""Says what the log is to hold when the door was opened (True), and when it was closed (False)."""
 Progress = Callable[[int, int], None]
 """Told how many steps are done, and how many there are."""
 

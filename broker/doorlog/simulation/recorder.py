@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from doorlog.events.changes import changed
-from doorlog.events.records import ConnectEvent, Connection, DisconnectEvent, Event
+from doorlog.events.codes import Outcome
+from doorlog.events.records import ConnectEvent, DisconnectEvent, Event
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,8 +62,10 @@ class Recorder:
             self._ended(named.doorlog.connection_id)
 
     def expect(self, address: str, port: int) -> asyncio.Future[ConnectEvent]:
-        """Return what will hold the ``connect`` event of the connection from there."""
-        return self._connects.setdefault((address, port), asyncio.get_running_loop().create_future())
+        """Return what will hold the ``connect`` event of the connection from there; to be asked before it says a byte."""
+        future: asyncio.Future[ConnectEvent] = asyncio.get_running_loop().create_future()
+        self._connects[address, port] = future
+        return future
 
     def end_of(self, connection_id: str) -> asyncio.Future[None]:
         """Return what is done once an admitted connection's ``disconnect`` event is there."""
@@ -75,7 +78,7 @@ class Recorder:
     def _stamped(self, event: Event) -> Event:
         """Give it the simulated time, and a session its simulated length."""
         when = self.when
-        if isinstance(event, ConnectEvent):
+        if isinstance(event, ConnectEvent) and event.event.outcome is Outcome.SUCCESS:
             self._began[event.doorlog.connection_id] = self.now
         elif isinstance(event, DisconnectEvent):
             lasted = self.now - self._began[event.doorlog.connection_id]
@@ -87,20 +90,12 @@ class Recorder:
             self.log.record(event)
 
     def _tell(self, event: ConnectEvent) -> None:
-        waiting = self.expect_of(event)
-        if not waiting.done():
+        waiting = self._connects.pop((event.source.ip, event.source.port), None)
+        if waiting is not None:
             waiting.set_result(event)
-
-    def expect_of(self, event: Connection) -> asyncio.Future[ConnectEvent]:
-        """Return who waits, or will wait, for the ``connect`` event of this connection."""
-        return self.expect(event.source.ip or "", event.source.port or 0)
 
     def _ended(self, connection_id: str | None) -> None:
         del self._began[connection_id]
         waiting = self._ends.pop(connection_id, None)
         if waiting is not None:
             waiting.set_result(None)
-
-    def forget(self, address: str, port: int) -> None:
-        """Nobody waits for that connection any more."""
-        self._connects.pop((address, port), None)

@@ -111,11 +111,9 @@ class Stage:
         connected = await dial(step.address, self.host.target(mutual=device.certificate is not None))
         host = device.model.host if PROFILES[step.profile].server_name else None
         client = TlsClient(connected, context, host, self._resumed(step.device, context))
-        port = client.port
-        expected = self.recorder.expect(step.address, port)
+        expected = self.recorder.expect(step.address, client.port)
         is_admitted = await self._knock(client, device, step)
         event = await expected
-        self.recorder.forget(step.address, port)
         if is_admitted != (step.expected == "admitted") or is_admitted != (event.event.code == "admitted"):
             client.close("close")
             raise RuntimeError(f"{device.id}: {step.expected} was expected, but it is {event.event.code}")
@@ -164,8 +162,7 @@ class Stage:
 
     async def _visit(self, step: Visit) -> None:
         connected = await dial(step.address, self.host.target(mutual=False))
-        port = int(connected.getsockname()[1])
-        expected = self.recorder.expect(step.address, port)
+        expected = self.recorder.expect(step.address, int(connected.getsockname()[1]))
         is_tls = step.errand in {"scan", "technician"}
         if is_tls:
             await self._look(connected, step)
@@ -175,7 +172,6 @@ class Stage:
                     await asyncio.get_running_loop().sock_sendall(connected, _HTTP)
             connected.close()
         event = await expected
-        self.recorder.forget(step.address, port)
         self._note(event, None, step.errand, step.address, step.profile if is_tls else None)
 
     async def _look(self, connected: socket.socket, step: Visit) -> None:
