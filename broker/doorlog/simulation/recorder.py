@@ -62,7 +62,7 @@ class Recorder:
             self._ended(named.doorlog.connection_id)
 
     def expect(self, address: str, port: int) -> asyncio.Future[ConnectEvent]:
-        """Return what will hold the ``connect`` event of the connection from there; to be asked before it says a byte."""
+        """Return what will hold the ``connect`` event of the connection from there, which has said nothing yet."""
         future: asyncio.Future[ConnectEvent] = asyncio.get_running_loop().create_future()
         self._connects[address, port] = future
         return future
