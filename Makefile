@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log lock docs clean
+.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ bench: dev ## ratios against stock amqtt and mosquitto, measured in one run
 
 bench-log: dev ## how fast the log is, beside python-json-logger and structlog (BENCH_ARGS="--soak 600")
 	$(BIN)/python -m bench.log $(BENCH_ARGS)
+
+bench-identity: dev ## how well devices that fail in TLS are named, in simulated fleets (BENCH_ARGS="--quick")
+	$(BIN)/python -m bench.identity $(BENCH_ARGS)
 
 docs: dev ## make the pages in docs anew from what they describe
 	$(BIN)/python -m doorlog.events.explanations >docs/codes.md

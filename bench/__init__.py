@@ -7,4 +7,7 @@ side), and the scenarios: ``costs``, ``memory``, ``latency`` with ``storm``, ``p
 
 ``log`` is a benchmark of its own, of the log alone: ``log_events`` (what is written), ``log_rivals`` (by whom else),
 ``log_loop`` with ``ticks`` (what the event loop notices).
+
+``identity`` is another: how well devices that fail in TLS are named in simulated fleets, beside ``identity_naive`` (a
+guess), and ``identity_cost`` (what naming costs with many devices).
 """

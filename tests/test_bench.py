@@ -51,3 +51,16 @@ def test_the_benchmark_of_verify_measures_it_beside_others() -> None:
     assert done.returncode == 0, done.stderr
     tools = [figure["tool"] for figure in json.loads(done.stdout)["figures"]]
     assert tools[:3] == ["doorlog verify --key", "doorlog verify", "doorlog verify, .zst"]
+
+
+def test_the_benchmark_of_identity_compares_what_is_named_with_the_truth() -> None:
+    argv = [sys.executable, "-m", "bench.identity", "--quick", "--seeds", "1", "--scenario", "mtls", "--json"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (scenario,) = report["scenarios"]
+    assert scenario["scenario"] == "mtls"
+    assert scenario["each_failure"]["failures"] > scenario["first_failures"]["failures"] > 0
+    assert all(check["passed"] for check in scenario["checks"])  # a certificate says whose it is
+    assert report["cost"]["devices"] == 3_000

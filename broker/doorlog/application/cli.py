@@ -1,4 +1,4 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema`` and ``verify``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema``, ``simulate`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from doorlog import __version__
-from doorlog.application import commands_device, commands_devices, commands_verify
+from doorlog.application import commands_device, commands_devices, commands_simulate, commands_verify
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
@@ -223,6 +223,7 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
+app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
 app.add_typer(commands_devices.app, **commands_devices.DEVICES)
 app.command(**commands_device.HELP)(commands_device.device)
