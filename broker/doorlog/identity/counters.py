@@ -57,7 +57,6 @@ def put(execute: Execute, key: str, value: Any) -> None:
 def recount(execute: Execute, statistics: Statistics) -> None:
     """Count again what the tables hold."""
     statistics.devices = execute("SELECT count(*) FROM device").fetchone()[0]
-    statistics.fixed = execute("SELECT count(*) FROM inventory_address").fetchone()[0]
     statistics.holders = dict(execute("SELECT address, count(*) FROM device GROUP BY address"))
     statistics.used = dict(execute("SELECT network, count(DISTINCT address) FROM device GROUP BY network"))
     statistics.members = dict(execute("SELECT network, count(*) FROM device GROUP BY network"))

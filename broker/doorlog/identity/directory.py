@@ -172,6 +172,7 @@ class Directory:
             self._learner.store_counters()
             self._connection.execute("COMMIT")
         except BaseException:
+            self._version = -1  # what was counted and not written is counted anew
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

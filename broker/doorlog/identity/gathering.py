@@ -19,9 +19,7 @@ def at_address(evidence: Evidence, view: View, statistics: Statistics) -> tuple[
     """Return the devices that were seen at an attempt's address, and about how many others of its network it may be."""
     if not evidence.place.address:
         return [], 0.0
-    devices = view.at(evidence.place)
-    if statistics.fixed:
-        devices = _with_fixed(devices, evidence, view)
+    devices = _with_fixed(view.at(evidence.place), evidence, view)
     if not statistics.moves_in(evidence.place.network):
         return devices, 0.0
     others = max(0, statistics.members.get(evidence.place.network, 0) - len(devices))

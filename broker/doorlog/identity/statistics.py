@@ -33,7 +33,6 @@ class Statistics:
         pools: How many addresses of each network are known.
         holders: How many devices were last seen at each address.
         used: How many addresses of each network are those at which a device was last seen.
-        fixed: How many addresses an operator has given to devices.
         served: When each certificate of ours was first shown, in seconds since 1970.
         stays: For each network, and ``""`` for the fleet: returns by span, then those to the same address by span.
         sums: Of the fleet: ``returns``, ``same_look``, ``moves``, ``moves_back``, ``moves_near``, ``admissions``,
@@ -48,7 +47,6 @@ class Statistics:
         self.pools: dict[str, int] = {}
         self.holders: dict[str, int] = {}
         self.used: dict[str, int] = {}
-        self.fixed = 0
         self.served: dict[str, float] = {}
         self.stays: dict[str, list[float]] = {}
         self.sums: dict[str, float] = {}
