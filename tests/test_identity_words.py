@@ -23,6 +23,10 @@ def test_nobody_has_no_reasons() -> None:
     ("device", "sentence"),
     [
         (known("a"), "admitted from this address 10 times in 10 days, last there 1 hour ago"),
+        (
+            known("a", count_here=3, first_here=known("a").last_here),
+            "admitted from this address 3 times, last there 1 hour ago",
+        ),
         (known("a", count_here=1), "admitted from this address once, last there 1 hour ago"),
         (
             known("a", ip="192.0.2.9", count_here=0, first_here=None, last_here=None),

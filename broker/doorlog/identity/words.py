@@ -54,11 +54,7 @@ def claim_reason(evidence: Evidence, known: Known | None) -> tuple[str, bool]:
 
 def _place(evidence: Evidence, known: Known) -> str:
     if known.last_here is not None and known.first_here is not None:
-        times = (
-            "once"
-            if known.count_here == 1
-            else f"{known.count_here} times in {span(known.last_here - known.first_here)}"
-        )
+        times = _times(known.count_here, known.last_here - known.first_here)
         seen = max(known.last_here, known.last_seen) if known.address == evidence.place.address else known.last_here
         return f"admitted from this address {times}, last there {span(evidence.moment - seen)} ago"
     if not known.connects:
@@ -67,6 +63,12 @@ def _place(evidence: Evidence, known: Known) -> str:
         return "this address is the one that was imported for it"
     where = "this network" if known.network == evidence.place.network else "another network"
     return f"last seen {span(evidence.moment - known.last_seen)} ago at another address of {where}"
+
+
+def _times(count: int, seconds: float) -> str:
+    if count == 1:
+        return "once"
+    return f"{count} times in {span(seconds)}" if seconds >= _UNITS[-1][0] else f"{count} times"
 
 
 def _look(evidence: Evidence, known: Known) -> str:
