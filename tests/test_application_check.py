@@ -92,6 +92,18 @@ def test_a_log_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert f"can not be created in {tmp_path} by this user" in new.sentence
 
 
+def test_a_device_directory_that_can_not_be_written(tmp_path: Path) -> None:
+    log = {"file": {"path": tmp_path / "doorlog.jsonl"}}
+
+    def found(**device: Any) -> list[Finding]:
+        return check_settings(configuration(log=log, device=device))
+
+    (folder,) = found(directory=tmp_path)
+    assert folder == Finding("error", "device.directory", f"{tmp_path} is a folder: name a file in it")
+    assert found(directory=tmp_path / "devices.db") == []
+    assert found(directory=tmp_path, learn=False) == []
+
+
 def places(**log: Any) -> list[tuple[str, str]]:
     return [(finding.severity, finding.place) for finding in log_findings(stdout=True, **log)]
 

@@ -74,6 +74,7 @@ def check_settings(settings: Settings, now: datetime | None = None) -> list[Find
         *open_doors(settings),
         *check_plugins(settings),
         *_check_log(settings),
+        *_check_directory(settings),
         *_check_promises(settings),
     )
     return sorted((Finding(*finding) for finding in found), key=lambda finding: _ORDER[finding.severity])
@@ -88,6 +89,16 @@ def _check_log(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
     elif not log.stdout:
         severity: Severity = "info" if log.console == "always" else "warning"
         yield severity, "log", "no record is kept: set log.file.path, or log.stdout for a container"
+
+
+def _check_directory(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
+    """Look at the device directory, if it stands somewhere else than the log."""
+    path = settings.device.directory
+    if not settings.device.learn or path is None:
+        return
+    fault = _unwritable(path)
+    if fault is not None:
+        yield "error", "device.directory", f"{path} {fault}"
 
 
 def _check_promises(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
