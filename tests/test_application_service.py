@@ -15,7 +15,7 @@ import support.packets as mqtt
 from doorlog.application.service import Service, serve
 from doorlog.door.door import Door
 from doorlog.embedded.authority import EmbeddedAuthority
-from doorlog.errors import AddressError, CertificateError, LogFailed, SettingsError, SinkError
+from doorlog.errors import AddressError, CertificateError, DirectoryError, LogFailed, SettingsError, SinkError
 from doorlog.settings.models import Settings
 from support.broker import ANYBODY, FREE, running, tls
 from support.clients.base import Target
@@ -81,6 +81,23 @@ async def test_a_log_that_can_not_be_opened(tmp_path: Path) -> None:
 
 
 # stopping
+
+
+async def test_a_device_directory_that_can_not_be_used_lets_go_of_the_log(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match="can not be used"):
+        service(configuration(tmp_path, device={"directory": str(tmp_path)}))
+
+    again = service(configuration(tmp_path))  # else its file would be locked
+    assert again.directory is not None
+    async with again:
+        pass
+    assert (tmp_path / "devices.db").exists()
+
+
+async def test_a_broker_that_is_to_remember_nobody_does_not(tmp_path: Path) -> None:
+    async with service(configuration(tmp_path, device={"learn": False})) as broker:
+        assert broker.directory is None
+    assert not (tmp_path / "devices.db").exists()
 
 
 async def test_a_stop_records_first_who_was_under_way_then_the_sessions_then_itself(tmp_path: Path, pki: Pki) -> None:
