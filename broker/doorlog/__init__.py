@@ -7,6 +7,8 @@ Read in the order in which a connection passes through:
     identity        which device was that?
     log             one JSON line for each event, from a writer thread, to the sinks
     embedded        the amqtt broker behind the door
+    readers         what reads a log: whether it is whole, and what it holds of a device
+    simulation      a fleet in front of the door, and who it truly was
     certificates    what is served, what was presented, and the development certificates
     settings        the configuration file as frozen models
 """
