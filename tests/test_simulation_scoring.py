@@ -35,16 +35,17 @@ def test_coverage_and_precision() -> None:
             failure(None, "a"),
             failure(None),
             failure("new", "a", familiar=False),
+            failure("certified", "certified", familiar=False),
         ]
     )
 
     assert (result.failures, result.devices) == (4, 4)
     assert result.coverage == 3 / 4
-    assert result.precision == 2 / 5
+    assert result.precision == 3 / 6
     assert result.certain == (1, 1.0)
-    assert result.likely == (4, 1 / 4)
+    assert result.likely == (5, 2 / 5)
     assert (result.strangers, result.strangers_named) == (2, 1)
-    assert (result.unseen, result.unseen_named) == (1, 1)
+    assert (result.unseen, result.unseen_named) == (2, 1)
     assert result.microseconds == pytest.approx(2)
 
 

@@ -154,9 +154,9 @@ def score(failures: Iterable[Failure]) -> Score:
         certain=_called(named, "certain"),
         likely=_called(named, "likely"),
         strangers=len(strangers),
-        strangers_named=_count(strangers),
+        strangers_named=_mistaken(strangers),
         unseen=len(unseen),
-        unseen_named=_count(unseen),
+        unseen_named=_mistaken(unseen),
         calibration=_calibration(everything),
         microseconds=median(failure.seconds for failure in everything) * 1e6 if everything else None,
     )
@@ -176,8 +176,8 @@ def _called(named: Sequence[Failure], confidence: str) -> tuple[int, float | Non
     return len(called), _share(called, lambda failure: failure.is_right)
 
 
-def _count(failures: Sequence[Failure]) -> int:
-    return sum(failure.named is not None for failure in failures)
+def _mistaken(failures: Sequence[Failure]) -> int:
+    return sum(failure.named is not None and not failure.is_right for failure in failures)
 
 
 def _calibration(failures: Iterable[Failure]) -> tuple[Bin, ...]:
