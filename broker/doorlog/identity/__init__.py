@@ -1,4 +1,4 @@
-"""Which device was that? Learned from admitted connections, asked about those that failed before they said who they are.
+"""Which device was that? Learned from admitted connections, asked about those that failed without saying who they are.
 
 Read in the order in which an event passes through:
 

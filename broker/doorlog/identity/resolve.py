@@ -91,7 +91,7 @@ def resolve(
         return NOBODY
     statistics = fleet.statistics
     holders = [known for known in devices if known.address == evidence.place.address]
-    takes = takes_over(evidence, holders, statistics)
+    takes = takes_over(evidence, holders, statistics) if crowd or len(holders) < len(devices) else 1.0
     plain, weights = _weights(evidence, devices, fleet, takes)
     others = stranger(evidence, statistics, at_address=len(holders)) + crowd * mover(evidence, statistics) * takes
     total = sum(weights) + others
