@@ -94,6 +94,7 @@ CREATE TABLE inventory_address (
     id TEXT NOT NULL REFERENCES inventory ON DELETE CASCADE,
     PRIMARY KEY (address, id)
 ) WITHOUT ROWID;
+CREATE INDEX inventory_address_id ON inventory_address (id);
 CREATE TABLE statistic (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 LEARNED: Final = ("device", "sighting", "certificate", "ticket", "failure", "statistic")
