@@ -124,6 +124,19 @@ def test_an_address_that_was_handed_on_is_that_of_the_last_one(tmp_path: Path) -
     assert named.doorlog.device.candidates[0].id == "second"
 
 
+def test_a_site_that_gets_another_address_moves_as_a_whole(tmp_path: Path) -> None:
+    """The first of its devices that comes from there is not taken for one that has slept since."""
+    with house(tmp_path) as here:
+        for device in ("a", "b", "c"):
+            here.see(*regular(device, days=5))
+        here.see(admitted("a", 121, "192.0.2.200"), left("a", 121.1))
+        named = here.name(failed(122, "192.0.2.200"))
+        assert named.device is None
+        assert {one.id for one in named.doorlog.device.candidates[:3]} == {"a", "b", "c"}
+        here.see(admitted("b", 123), admitted("c", 123))
+        assert here.who(failed(124, "192.0.2.200")) == ("a", "likely"), "the others are where they were: a moved alone"
+
+
 def test_hundreds_behind_a_carriers_addresses_stay_ambiguous(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         for hour in range(4):

@@ -40,6 +40,10 @@ def test_nobody_has_no_reasons() -> None:
             known("a", connects=0, count_here=0, first_here=None, last_here=None),
             "never admitted; this address is the one that was imported for it",
         ),
+        (
+            known("a", ip="192.0.2.9", count_here=0, first_here=None, last_here=None, follows=True),
+            "last seen 1 hour ago at an address from which others have come here",
+        ),
         (known("a", count_here=0, first_here=None, last_here=None), "this address is the one that was imported for it"),
     ],
 )

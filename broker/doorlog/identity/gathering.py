@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from doorlog.identity.statistics import Statistics
     from doorlog.identity.view import View
 
+SITE_SECONDS: Final = 7 * 86_400.0
+"""So long after a site got another address, a device of it may come that was not there since."""
+SETTLED_SECONDS: Final = 18_000.0
+_HELD: Final = 0.5
+"""The share of devices that still have their address after so long, where addresses are those of sites."""
 RARE: Final = 8
 """A look that so few devices have may lead to one of them wherever it turns up."""
 
@@ -20,6 +25,7 @@ def at_address(evidence: Evidence, view: View, statistics: Statistics) -> tuple[
     if not evidence.place.address:
         return [], 0.0
     devices = _with_fixed(view.at(evidence.place), evidence, view)
+    devices += _followers(evidence, devices, view, statistics)
     if not statistics.moves_in(evidence.place.network):
         return devices, 0.0
     others = max(0, statistics.members.get(evidence.place.network, 0) - len(devices))
@@ -40,6 +46,19 @@ def around(evidence: Evidence, here: list[Known], view: View, statistics: Statis
     if here or near or not 0 < statistics.looks.get(look, 0) <= RARE:
         return [*here, *near], float(crowd)
     return view.alike(look, place, RARE), 0.0
+
+
+def _followers(evidence: Evidence, here: list[Known], view: View, statistics: Statistics) -> list[Known]:
+    """Return the devices of a site that has moved to this address and have not been here yet.
+
+    Not where addresses change all the time: who had one in common there has nothing else in common.
+    """
+    since = evidence.moment - SITE_SECONDS
+    came = any((known.first_here or 0.0) > since and known.connects > known.count_here for known in here)
+    if not came or statistics.stay(evidence.place.network, SETTLED_SECONDS) < _HELD:
+        return []
+    seen = {known.id for known in here}
+    return [known for known in view.followers(evidence.place, since) if known.id not in seen]
 
 
 def _with_fixed(devices: list[Known], evidence: Evidence, view: View) -> list[Known]:

@@ -22,6 +22,8 @@ _MISSED: Final = 4.0
 _MOBILITY_WEIGHT: Final = 1.0
 """Moves that each device is given beforehand, as many as expected: what it did weighs more, the more there is of it."""
 _EXCESS_WEIGHT: Final = 10.0
+_FOLLOWS: Final = 0.5
+"""How likely a device is where those have gone that had its address at the same time."""
 _SURE: Final = 0.9999
 _OLD_LOOK: Final = 0.3  # of those whose look has changed: back to the one before
 _OTHER_LOOK: Final = 0.05  # to this very one, of all that there are
@@ -122,6 +124,8 @@ def _placed(evidence: Evidence, known: Known, statistics: Statistics, stays: flo
     place = evidence.place
     if known.address == place.address:
         return stays
+    if known.follows:
+        return _FOLLOWS
     if known.count_here:
         return (1.0 - stays) * statistics.moves_back * known.count_here / max(1, known.connects)
     if known.network == place.network:

@@ -122,7 +122,7 @@ def _weights(
     uses = [in_use(evidence, known) for known in devices]
     most = max(uses)  # the one that is missed least: whether it is in use at all is for the exams to tell
     plain = [
-        weight(evidence, known, statistics) * use / most * (1.0 if known.address == address else takes)
+        weight(evidence, known, statistics) * use / most * (1.0 if known.address == address or known.follows else takes)
         for known, use in zip(devices, uses, strict=True)
     ]
     factors = [present if known.id in connected else absent for known in devices]

@@ -35,6 +35,8 @@ class Known(NamedTuple):
     """When it was first seen at this very address; None if never."""
     last_here: float | None = None
     count_here: int = 0
+    follows: bool = False
+    """Whether devices that had its address at the same time have moved on to this one."""
 
 
 _AT: Final = """
@@ -56,6 +58,15 @@ _DEVICE: Final = """
 SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
     d.absence, d.moves, d.moves_expected, s.first, s.last, coalesce(s.count, 0)
 FROM device d LEFT JOIN sighting s ON s.device = d.number AND s.address = ? WHERE d.id = ?
+"""
+_FOLLOWERS: Final = """
+SELECT DISTINCT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
+    d.absence, d.moves, d.moves_expected
+FROM sighting here
+    JOIN sighting before ON before.device = here.device AND before.address <> here.address AND before.last <= here.first
+    JOIN sighting other ON other.address = before.address AND other.device <> here.device AND other.first <= before.last
+    JOIN device d ON d.number = other.device AND d.address = before.address AND d.last_admitted <= here.first
+WHERE here.address = ? AND here.first > ? LIMIT 256
 """
 _CROWD: Final = "SELECT count(*) FROM device WHERE network = ? AND look = ?"
 _FIXED: Final = "SELECT id FROM inventory_address WHERE address = ?"
@@ -79,6 +90,17 @@ class View:
     def at(self, place: Place) -> list[Known]:
         """Return the devices that were seen at an address, the latest first."""
         return [Known(*row) for row in self._execute(_AT, (place.address,))]
+
+    def followers(self, place: Place, since: float) -> list[Known]:
+        """Return the devices that were left behind when others came to an address, from one that they had in common.
+
+        Where a whole site gets another address, those that sleep are still known by the old one.
+
+        Args:
+            place: The new address.
+            since: Only if the others came after this moment, in seconds since 1970.
+        """
+        return [Known(*row)._replace(follows=True) for row in self._execute(_FOLLOWERS, (place.address, since))]
 
     def near(self, place: Place, look: str | None) -> list[Known]:
         """Return the devices of one look that were last seen elsewhere in a network, the latest first."""

@@ -61,6 +61,8 @@ def _place(evidence: Evidence, known: Known) -> str:
         return "never admitted; this address is the one that was imported for it"
     if known.address == evidence.place.address:
         return "this address is the one that was imported for it"
+    if known.follows:
+        return f"last seen {span(evidence.moment - known.last_seen)} ago at an address from which others have come here"
     where = "this network" if known.network == evidence.place.network else "another network"
     return f"last seen {span(evidence.moment - known.last_seen)} ago at another address of {where}"
 
