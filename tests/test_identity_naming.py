@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from doorlog.events.codes import Action, Code
-from doorlog.events.parts import MqttPart, ProxyPart
-from doorlog.events.records import DeviceConfirmedEvent
+from doorlog.events.parts import HashPart, MqttPart, NamePart, ProxyPart, X509Part
+from doorlog.events.records import ConnectEvent, DeviceConfirmedEvent
 from doorlog.identity.naming import Naming
 from doorlog.settings.models import DeviceSettings
 from support.events import served_certificate
-from support.fleet import ESP, NEW, NODE, House, admitted, failed, house, left, regular, wrong_password
+from support.fleet import BEGIN, ESP, NEW, NODE, House, admitted, failed, house, left, regular, wrong_password
 
 AFTER = 24 * 10 + 1.0
 """Hours: the certificate was rotated after ten days."""
@@ -203,6 +203,37 @@ def test_a_wrong_password_from_elsewhere_is_only_a_claim(tmp_path: Path) -> None
     assert failure[1] == 1
 
 
+def test_a_certificate_that_somebody_made_for_himself_is_only_a_claim_too(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        here.see(*regular("pump-17"))
+        named = here.name(showing("pump-17", AFTER, "203.0.113.66", Code.CLIENT_CERTIFICATE_UNTRUSTED))
+        made_up = here.name(showing("made-up", AFTER, "203.0.113.66", Code.CLIENT_CERTIFICATE_UNTRUSTED))
+        (failure,) = here.rows("failure")
+    assert named.doorlog.device.confidence == "likely"
+    assert "this device was never admitted from this address" in named.doorlog.device.evidence
+    assert "no device of this name was ever admitted" in made_up.doorlog.device.evidence
+    assert failure[:2] == ("pump-17", 1)
+
+
+def test_a_verified_certificate_that_has_expired_is_its_devices_failure(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        assert here.who(showing("never-admitted", 1, "203.0.113.5", Code.CLIENT_CERTIFICATE_EXPIRED)) == (
+            "never-admitted", "certain",
+        )  # fmt: skip
+        (failure,) = here.rows("failure")
+    assert failure[:2] == ("never-admitted", 0)
+
+
+def test_a_certificate_names_the_device_that_was_admitted_with_it(tmp_path: Path) -> None:
+    """By the id that the device has, whatever its certificate calls it; and nobody, where several share it."""
+    with house(tmp_path) as here:
+        shown = showing("some name", 1, "203.0.113.5", Code.CLIENT_CERTIFICATE_EXPIRED)
+        here.see(with_certificate(admitted("pump-17"), "some name"))
+        assert here.who(shown) == ("pump-17", "certain")
+        here.see(with_certificate(admitted("pump-18", 0.5, "192.0.2.2"), "some name"))
+        assert here.who(shown) == (None, "unknown")
+
+
 # failures teach nothing
 
 
@@ -227,6 +258,21 @@ def test_failures_teach_nothing(tmp_path: Path, attack: str) -> None:
         assert here.rows(*LEARNED) == before
         assert here.who(failed(AFTER + 6, "192.0.2.2")) == ("pump-18", "likely")
         assert here.who(failed(AFTER + 6, "203.0.113.66"))[0] is None
+
+
+def showing(name: str, hours: float, ip: str, code: Code) -> ConnectEvent:
+    """A device shows a certificate, and is refused for it."""
+    return with_certificate(failed(hours, ip, code=code), name)
+
+
+def with_certificate(event: ConnectEvent, name: str) -> ConnectEvent:
+    x509 = X509Part(
+        subject=NamePart(common_name=(name,)), issuer=NamePart(), serial_number="1", not_before=BEGIN, not_after=BEGIN
+    )
+    assert event.tls is not None
+    assert event.tls.client is not None
+    client = event.tls.client.model_copy(update={"x509": x509, "hash": HashPart(sha256=name)})
+    return event.model_copy(update={"tls": event.tls.model_copy(update={"client": client})})
 
 
 def test_names_of_devices_that_never_were_are_not_kept(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
         with pytest.raises(DirectoryError, match="is no device directory of doorlog: name another file") as caught:
             use(path)
         assert not is_damaged(caught.value)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_a_newer_doorlogs_directory_is_left_alone(path: Path) -> None:

@@ -148,10 +148,10 @@ class Naming:
     def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
         evidence = self._evidence_of(event, directory)
         is_claim = False
-        if statement is not None and statement.evidence.method in ("client_id", "user_name"):
-            statement, is_claim = self._weighed(statement, evidence, directory)
-        elif statement is not None:
+        if statement is not None and statement.evidence.method == "certificate":
             statement = self._known_by_certificate(event, statement, directory)
+        if statement is not None and statement.evidence.confidence != "certain":
+            statement, is_claim = self._weighed(statement, evidence, directory)
         if statement is None:
             statement, part = self._found(evidence, directory)
             self._confirmations.remember(evidence, event.doorlog.connection_id or "", statement and statement.device)
@@ -171,7 +171,7 @@ class Naming:
         return named(event, statement)
 
     def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
-        """Say what else speaks for, or against, the name in a CONNECT that was refused."""
+        """Say what else speaks for, or against, a name that anybody could have written."""
         known = directory.view.device(claim.device, evidence.place)
         reason, is_plausible = claim_reason(evidence, known)
         part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))

@@ -122,11 +122,11 @@ def open_store(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
+        _prepare(connection, path)  # first: another program's file is left as it is
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-        _prepare(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -146,10 +146,17 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         raise DirectoryError(f"{path} is not there: a broker makes it when the first device is admitted")
     try:
         connection = _connect(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro")
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    try:
         connection.execute("PRAGMA query_only = ON")
         _expect_ours(connection, path)
     except sqlite3.Error as error:
+        connection.close()
         raise _unusable(path, error) from error
+    except DirectoryError:
+        connection.close()
+        raise
     return connection
 
 
