@@ -17,7 +17,7 @@ from doorlog.identity.learner import Learner
 from doorlog.identity.places import place_of
 from doorlog.identity.statistics import Statistics
 from doorlog.identity.store import open_store
-from doorlog.identity.view import LIMIT, Known, View
+from doorlog.identity.view import MOST_NEAR, Known, View
 from support.fleet import evidence
 
 HERE = place_of("192.0.2.1")
@@ -146,10 +146,10 @@ def test_without_a_hello_only_the_address_counts(fleet: Fleet) -> None:
 
 
 def test_a_crowd_is_counted_not_listed(fleet: Fleet) -> None:
-    for number in range(LIMIT + 50):
+    for number in range(MOST_NEAR + 50):
         fleet.see(f"d{number}", number, f"192.0.2.{number % 20 + 2}")
     devices, beyond = around(evidence(), [], fleet.view, fleet.statistics)
-    assert (len(devices), beyond) == (LIMIT, 50)
+    assert (len(devices), beyond) == (MOST_NEAR, 50)
 
 
 def test_an_imported_address_is_its_devices_before_it_was_ever_there(fleet: Fleet) -> None:

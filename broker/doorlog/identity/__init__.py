@@ -10,6 +10,7 @@ Read in the order in which an event passes through:
     resolve          pure: evidence and devices to a name, to candidates, or to nobody
     likelihood, statistics    one factor for each thing that tells devices apart, from what the fleet does as a rule
     calibration      whether scores come true: each admission is an exam
+    recent           what was answered within the last second
     words            the reasons, for a person
     confirmations    failures that a later admission explains
     directory        lessons from any thread; one thread writes them down

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from doorlog.identity.view import LIMIT, Known
+from doorlog.identity.view import MOST_HERE, MOST_NEAR, Known
 
 if TYPE_CHECKING:
     from doorlog.identity.evidence import Evidence
@@ -41,8 +41,10 @@ def around(evidence: Evidence, here: list[Known], view: View, statistics: Statis
     if look is None:
         return here, 0.0
     seen = {known.id for known in here}
-    near = [known for known in view.near(place, look) if known.id not in seen]
-    crowd = max(0, view.crowd(place, look) - len(near) - len(here)) if len(near) + len(seen) >= LIMIT else 0
+    found = view.near(place, look)
+    near = [known for known in found if known.id not in seen]
+    is_crowd = len(found) >= MOST_NEAR or len(here) >= MOST_HERE
+    crowd = max(0, view.crowd(place, look) - len(near) - len(here)) if is_crowd else 0
     if here or near or not 0 < statistics.looks.get(look, 0) <= RARE:
         return [*here, *near], float(crowd)
     return view.alike(look, place, RARE), 0.0

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from doorlog.events.changes import changed
 from doorlog.events.codes import Action, Outcome
-from doorlog.events.parts import CandidatePart, DeviceEvidencePart, DevicePart, DoorlogPart, EventPart, TlsPart
+from doorlog.events.parts import (
+    UNKNOWN_DEVICE,
+    CandidatePart,
+    DeviceEvidencePart,
+    DevicePart,
+    DoorlogPart,
+    EventPart,
+    TlsPart,
+)
 from doorlog.events.records import Connection, DeviceConfirmedEvent, Event
 from doorlog.identity.confirmations import Confirmations
 from doorlog.identity.evidence import (
@@ -23,6 +31,7 @@ from doorlog.identity.evidence import (
     sighting_of,
 )
 from doorlog.identity.gathering import around, at_address
+from doorlog.identity.recent import Recent
 from doorlog.identity.resolve import NOBODY, Fleet, Resolution, resolve
 from doorlog.identity.stated import Statement, named, stated
 from doorlog.identity.words import claim_reason, reasons
@@ -77,6 +86,7 @@ class Naming:
         self._most = settings.candidates
         self.directory = directory
         self._connected: Counter[str] = Counter()
+        self._recent = Recent()
         self._confirmations = Confirmations()
         self._confirmed: deque[Event] = deque(maxlen=MOST_CONFIRMED)
         self._said_fault = False
@@ -125,7 +135,7 @@ class Naming:
 
     def _admit(self, event: Connection, device: str, directory: Knowledge) -> None:
         evidence = self._evidence_of(event, directory)
-        resolution = self._resolved(evidence, directory)[0] if evidence.look is not None else NOBODY
+        resolution = self._resolved(evidence, directory) if evidence.look is not None else NOBODY
         exam = None
         if resolution.candidates:
             exam = (resolution.score, resolution.candidates[0].known.id == device)
@@ -194,24 +204,28 @@ class Naming:
         holder = directory.view.holder_of_ticket(evidence.tickets) if evidence.tickets else None
         if holder is not None:
             return Statement(holder, _TICKET_USED if evidence.resumed else _TICKET_OFFERED), None
-        resolution, words = self._resolved(evidence, directory, in_words=True)
+        part = self._recent.answer(evidence)
+        if part is None:
+            part = self._answer(evidence, self._resolved(evidence, directory))
+            self._recent.remember(evidence, part)
+        if part.confidence == "likely" and part.candidates:
+            return Statement(part.candidates[0].id, part), None
+        return None, part
+
+    def _answer(self, evidence: Evidence, resolution: Resolution) -> DeviceEvidencePart:
+        """Say what a resolution found."""
         if resolution.confidence == "unknown":
-            return None, None
-        part = DeviceEvidencePart(
+            return UNKNOWN_DEVICE
+        return DeviceEvidencePart(
             method="address" if evidence.look is None else "address_and_client_hello",
             confidence=resolution.confidence,
-            evidence=words,
+            evidence=reasons(evidence, resolution, self._connected),
             candidates=tuple(
                 CandidatePart(id=known.id, score=round(score, 4)) for known, score in resolution.candidates
             ),
         )
-        if resolution.confidence == "likely":
-            return Statement(resolution.candidates[0].known.id, part), None
-        return None, part
 
-    def _resolved(
-        self, evidence: Evidence, directory: Knowledge, *, in_words: bool = False
-    ) -> tuple[Resolution, tuple[str, ...]]:
+    def _resolved(self, evidence: Evidence, directory: Knowledge) -> Resolution:
         """Ask for the devices at the address; and if none of them is likely, for those around it, too."""
         view, statistics = directory.view, directory.statistics
         fleet = Fleet(statistics, directory.calibration, self._connected)
@@ -220,7 +234,7 @@ class Naming:
         if resolution.confidence != "likely" and evidence.place.address:
             devices, crowd = around(evidence, devices, view, statistics)
             resolution = resolve(evidence, devices, fleet, crowd=crowd, most=self._most)
-        return resolution, reasons(evidence, resolution, self._connected) if in_words else ()
+        return resolution
 
     def _say_fault(self, error: sqlite3.Error) -> None:
         if not self._said_fault:
@@ -249,7 +263,7 @@ def _may_be_of_another(resolution: Resolution, evidence: Evidence, device: str) 
 
 
 def _with_candidates(event: Connection, part: DeviceEvidencePart | None) -> Connection:
-    if part is None:
+    if part is None or part is UNKNOWN_DEVICE:
         return named(event, None)
     return changed(event, device=None, doorlog=changed(event.doorlog, device=part))
 

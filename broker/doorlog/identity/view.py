@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
     from doorlog.identity.places import Place
 
-LIMIT: Final = 256
-"""Devices that one question gives at most: more behind one address, or in one network, are a crowd."""
+MOST_HERE: Final = 256
+"""Devices at one address that are given at most; more are a crowd."""
+MOST_NEAR: Final = 128
+"""The same for a network: each costs time on the log's thread, and says less the more there are."""
 
 
 class Known(NamedTuple):
@@ -47,7 +49,7 @@ FROM sighting s JOIN device d ON d.number = s.device WHERE s.address = ? ORDER B
 _NEAR: Final = """
 SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
     d.absence, d.moves, d.moves_expected
-FROM device d WHERE d.network = ? AND d.look = ? AND d.address <> ? ORDER BY d.last_seen DESC LIMIT 256
+FROM device d WHERE d.network = ? AND d.look = ? AND d.address <> ? ORDER BY d.last_seen DESC LIMIT 128
 """
 _ALIKE: Final = """
 SELECT d.id, d.last_seen, d.connects, d.address, d.network, d.look, d.former_look, d.served,
