@@ -13,6 +13,8 @@ def test_whoever_comes_from_the_same_place_with_the_same_look_explains_them() ->
     waiting = Confirmations()
     waiting.remember(evidence(1), "c1", None)
     waiting.remember(evidence(2), "c2", "other")
+    assert waiting.awaits(evidence(3))
+    assert not waiting.awaits(evidence(3, look="node"))
     explained = waiting.explain(evidence(3), "pump-17")
     assert explained is not None
     assert explained.connection_ids == ("c1", "c2")

@@ -81,6 +81,16 @@ def test_who_is_near_looks_the_same(fleet: Fleet) -> None:
     assert fleet.view.crowd(HERE, "esp") == 1
 
 
+def test_whether_somebody_else_is_there_who_looks_the_same(fleet: Fleet) -> None:
+    fleet.see("a", 1)
+    fleet.see("node", 1, look="node")
+    fleet.see("gone", 1)
+    fleet.see("gone", 2, "192.0.2.2")
+    assert not fleet.view.has_another(HERE, "esp", "a")
+    fleet.see("b", 3)
+    assert fleet.view.has_another(HERE, "esp", "a")
+
+
 def test_one_device_and_what_it_has_to_do_with_an_address(fleet: Fleet) -> None:
     fleet.see("a", 1)
     there, elsewhere = fleet.view.device("a", HERE), fleet.view.device("a", place_of("203.0.113.1"))

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from doorlog.events.parts import ConfirmedPart
+from doorlog.events.codes import Action, Outcome
+from doorlog.events.parts import ConfirmedPart, DeviceEvidencePart, DevicePart, DoorlogPart, EventPart, TlsPart
+from doorlog.events.records import DeviceConfirmedEvent
 
 if TYPE_CHECKING:
+    from doorlog.events.records import Connection
     from doorlog.identity.evidence import Evidence
 
 MOST_PLACES: Final = 4_096
@@ -59,6 +62,10 @@ class Confirmations:
         if len(self._failures) > MOST_PLACES:
             self._failures.popitem(last=False)
 
+    def awaits(self, evidence: Evidence) -> bool:
+        """Whether there are failures that whoever shows this could explain."""
+        return (evidence.place.address, evidence.look) in self._failures
+
     def explain(self, evidence: Evidence, device: str) -> ConfirmedPart | None:
         """Return the failures that a device explains, which was admitted now; they are remembered no more.
 
@@ -79,3 +86,33 @@ class Confirmations:
             first=datetime.fromtimestamp(failures.first, UTC),
             last=datetime.fromtimestamp(failures.last, UTC),
         )
+
+
+def confirmed_event(event: Connection, device: str, confirmed: ConfirmedPart) -> DeviceConfirmedEvent:
+    """Return the event that links earlier attempts to the device that is admitted now."""
+    tls = event.tls
+    return DeviceConfirmedEvent(
+        timestamp=event.timestamp,
+        event=EventPart(
+            category=("network", "authentication"), type=("info",), action=Action.DEVICE_CONFIRMED,
+            outcome=Outcome.SUCCESS,
+        ),
+        source=event.source.model_copy(update={"bytes": None}),
+        destination=event.destination.model_copy(update={"bytes": None}),
+        tls=TlsPart(established=True, client=tls.client, server=tls.server) if tls is not None else None,
+        device=DevicePart(id=device),
+        doorlog=DoorlogPart(
+            listener=event.doorlog.listener,
+            connection_id=event.doorlog.connection_id,
+            proxy=event.doorlog.proxy,
+            device=_CONFIRMED,
+            confirmed=confirmed,
+        ),
+    )  # fmt: skip
+
+
+_CONFIRMED: Final = DeviceEvidencePart(
+    method="address_and_client_hello",
+    confidence="likely",
+    evidence=("admitted from the same address with the same ClientHello, and nobody who looks like it is known there",),
+)

@@ -8,18 +8,14 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from doorlog.events.changes import changed
-from doorlog.events.codes import Action, Outcome
+from doorlog.events.codes import Action
 from doorlog.events.parts import (
     UNKNOWN_DEVICE,
     CandidatePart,
     DeviceEvidencePart,
-    DevicePart,
-    DoorlogPart,
-    EventPart,
-    TlsPart,
 )
-from doorlog.events.records import Connection, DeviceConfirmedEvent, Event
-from doorlog.identity.confirmations import Confirmations
+from doorlog.events.records import Connection, Event
+from doorlog.identity.confirmations import Confirmations, confirmed_event
 from doorlog.identity.evidence import (
     Departure,
     Evidence,
@@ -32,12 +28,11 @@ from doorlog.identity.evidence import (
 )
 from doorlog.identity.gathering import around, at_address
 from doorlog.identity.recent import Recent
-from doorlog.identity.resolve import NOBODY, Fleet, Resolution, resolve
+from doorlog.identity.resolve import Fleet, Resolution, resolve
 from doorlog.identity.stated import Statement, named, stated
 from doorlog.identity.words import claim_reason, reasons
 
 if TYPE_CHECKING:
-    from doorlog.events.parts import ConfirmedPart
     from doorlog.identity.calibration import Calibration
     from doorlog.identity.evidence import Lesson
     from doorlog.identity.statistics import Statistics
@@ -46,6 +41,8 @@ if TYPE_CHECKING:
 
 MOST_CONFIRMED: Final = 1_000
 """Confirmations that wait to be recorded."""
+_FRESH_SECONDS: Final = 1.0
+_EXAM_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +83,8 @@ class Naming:
         self._most = settings.candidates
         self.directory = directory
         self._connected: Counter[str] = Counter()
-        self._recent = Recent()
+        self._recent = Recent(_FRESH_SECONDS)
+        self._exams = Recent(_EXAM_SECONDS)
         self._confirmations = Confirmations()
         self._confirmed: deque[Event] = deque(maxlen=MOST_CONFIRMED)
         self._said_fault = False
@@ -135,17 +133,24 @@ class Naming:
 
     def _admit(self, event: Connection, device: str, directory: Knowledge) -> None:
         evidence = self._evidence_of(event, directory)
-        resolution = self._resolved(evidence, directory) if evidence.look is not None else NOBODY
-        exam = None
-        if resolution.candidates:
-            exam = (resolution.score, resolution.candidates[0].known.id == device)
+        exam = self._examined(evidence, device, directory)
         sighting = sighting_of(event, device, evidence)
         directory.learn(sighting._replace(overlapped=device in self._connected, exam=exam))
         self._connected[device] += 1
-        if len(self._confirmations) and not _may_be_of_another(resolution, evidence, device):
+        if self._confirmations.awaits(evidence) and not directory.view.has_another(
+            evidence.place, evidence.look, device
+        ):
             confirmed = self._confirmations.explain(evidence, device)
             if confirmed is not None:
-                self._confirmed.append(_confirmed_event(event, device, confirmed))
+                self._confirmed.append(confirmed_event(event, device, confirmed))
+
+    def _examined(self, evidence: Evidence, device: str, directory: Knowledge) -> tuple[float, bool] | None:
+        """Ask whom the resolver would have named, had the device not said who it is; once a minute for each place."""
+        if evidence.look is None or self._exams.answer(evidence) is not None:
+            return None
+        self._exams.remember(evidence, UNKNOWN_DEVICE)
+        found = self._resolved(evidence, directory)
+        return (found.score, found.candidates[0].known.id == device) if found.candidates else None
 
     def _dismiss(self, event: Connection, device: str, directory: Knowledge) -> None:
         directory.learn(Departure(device, event.timestamp.timestamp()))
@@ -254,45 +259,7 @@ _TICKET_OFFERED: Final = DeviceEvidencePart(
 )
 
 
-def _may_be_of_another(resolution: Resolution, evidence: Evidence, device: str) -> bool:
-    """Whether failures at this address may be of another device that is there and looks the same."""
-    return any(
-        known.id != device and known.address == evidence.place.address and known.look == evidence.look
-        for known, _score in resolution.candidates
-    )
-
-
 def _with_candidates(event: Connection, part: DeviceEvidencePart | None) -> Connection:
     if part is None or part is UNKNOWN_DEVICE:
         return named(event, None)
     return changed(event, device=None, doorlog=changed(event.doorlog, device=part))
-
-
-def _confirmed_event(event: Connection, device: str, confirmed: ConfirmedPart) -> DeviceConfirmedEvent:
-    """Return the event that links earlier attempts to the device that is admitted now."""
-    tls = event.tls
-    return DeviceConfirmedEvent(
-        timestamp=event.timestamp,
-        event=EventPart(
-            category=("network", "authentication"), type=("info",), action=Action.DEVICE_CONFIRMED,
-            outcome=Outcome.SUCCESS,
-        ),
-        source=event.source.model_copy(update={"bytes": None}),
-        destination=event.destination.model_copy(update={"bytes": None}),
-        tls=TlsPart(established=True, client=tls.client, server=tls.server) if tls is not None else None,
-        device=DevicePart(id=device),
-        doorlog=DoorlogPart(
-            listener=event.doorlog.listener,
-            connection_id=event.doorlog.connection_id,
-            proxy=event.doorlog.proxy,
-            device=_CONFIRMED,
-            confirmed=confirmed,
-        ),
-    )  # fmt: skip
-
-
-_CONFIRMED: Final = DeviceEvidencePart(
-    method="address_and_client_hello",
-    confidence="likely",
-    evidence=("admitted from the same address with the same ClientHello, and nobody who looks like it is known there",),
-)

@@ -1,4 +1,4 @@
-"""Answers of the last second, given again: a storm of attempts that look the same costs one resolution a second."""
+"""Answers that are still fresh, given again: a storm of attempts that look the same costs one resolution a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from doorlog.events.parts import DeviceEvidencePart
     from doorlog.identity.evidence import Evidence
 
-FRESH_SECONDS: Final = 1.0
 MOST: Final = 1_024
 """Answers that are kept; each holds at most 256 candidates."""
 
@@ -17,15 +16,20 @@ _Shown = tuple[object, ...]
 
 
 class Recent:
-    """Remembers what was answered to which evidence."""
+    """Remembers what was answered to which evidence.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: How long an answer stays good.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._answers: OrderedDict[_Shown, tuple[float, DeviceEvidencePart]] = OrderedDict()
 
     def answer(self, evidence: Evidence) -> DeviceEvidencePart | None:
-        """Return what was answered to the same evidence less than a second ago; None if nothing was."""
+        """Return what was answered to the same evidence not long ago; None if nothing was."""
         known = self._answers.get(_shown(evidence))
-        if known is None or abs(evidence.moment - known[0]) >= FRESH_SECONDS:
+        if known is None or abs(evidence.moment - known[0]) >= self._seconds:
             return None
         return known[1]
 

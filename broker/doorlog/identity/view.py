@@ -71,6 +71,10 @@ FROM sighting here
 WHERE here.address = ? AND here.first > ? LIMIT 256
 """
 _CROWD: Final = "SELECT count(*) FROM device WHERE network = ? AND look = ?"
+_ANOTHER: Final = """
+SELECT 1 FROM sighting s JOIN device d ON d.number = s.device
+WHERE s.address = ? AND d.address = s.address AND d.look = ? AND d.id <> ? LIMIT 1
+"""
 _FIXED: Final = "SELECT id FROM inventory_address WHERE address = ?"
 _SERIAL: Final = "SELECT id FROM inventory WHERE serial = ? LIMIT 2"
 _TICKET: Final = "SELECT d.id FROM ticket t JOIN device d ON d.number = t.device WHERE t.digest = ?"
@@ -92,6 +96,10 @@ class View:
     def at(self, place: Place) -> list[Known]:
         """Return the devices that were seen at an address, the latest first."""
         return [Known(*row) for row in self._execute(_AT, (place.address,))]
+
+    def has_another(self, place: Place, look: str | None, device: str) -> bool:
+        """Whether another device of the same look was last seen at an address."""
+        return self._execute(_ANOTHER, (place.address, look, device)).fetchone() is not None
 
     def followers(self, place: Place, since: float) -> list[Known]:
         """Return the devices that were left behind when others came to an address, from one that they had in common.
