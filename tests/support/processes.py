@@ -103,7 +103,7 @@ async def started(
 
 @dataclass(slots=True)
 class Serving:
-    """A server that runs: `ready` is the match of the line in which it said so, `lines` what it printed since."""
+    """A server that runs: `ready` is the match of the line in which it said so, `lines` what it printed so far."""
 
     process: Process
     ready: re.Match[str]
@@ -111,7 +111,7 @@ class Serving:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def line(self, pattern: str, *, patience: float = 15) -> re.Match[str]:
-        """Return the first match of `pattern` in a line printed since the server was ready, waiting if need be."""
+        """Return the first match of `pattern` in a line that the server has printed, waiting if need be."""
         async with asyncio.timeout(patience), self._news:
             while True:
                 for text in self.lines:
@@ -153,6 +153,7 @@ async def serving(
         if match is None:
             raise RuntimeError(f"{argv[0]} did not get ready:\n{''.join(said)}")
         server = Serving(process, match)
+        server.lines.extend(line for text in said for line in text.splitlines())
         listening = asyncio.create_task(server._listen())
         try:
             yield server
