@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from doorlog.events.codes import Action, Code
-from doorlog.events.parts import MqttPart, ProxyPart
+from doorlog.events.parts import HashPart, MqttPart, ProxyPart
 from doorlog.events.records import DeviceConfirmedEvent
 from doorlog.identity.naming import Naming
 from doorlog.settings.models import DeviceSettings
 from support.events import served_certificate
 from support.fleet import ESP, NEW, NODE, House, admitted, failed, house, left, regular, wrong_password
+from support.sample_events import certificate
 
 AFTER = 24 * 10 + 1.0
 """Hours: the certificate was rotated after ten days."""
@@ -188,6 +189,37 @@ def test_a_wrong_password_from_elsewhere_is_only_a_claim(tmp_path: Path) -> None
         (failure,) = here.rows("failure")
     assert "this device was never admitted from this address" in named.doorlog.device.evidence
     assert failure[1] == 1
+
+
+@pytest.mark.parametrize("name", ["pump-17", "made-up"])
+def test_a_name_in_a_certificate_from_nobody_is_only_a_claim(tmp_path: Path, name: str) -> None:
+    """Anybody can make one."""
+    with house(tmp_path) as here:
+        here.see(*regular("pump-17"))
+        forged = failed(AFTER, "203.0.113.66", code=Code.CLIENT_CERTIFICATE_UNTRUSTED)
+        named = here.name(showing(forged, name))
+        failures = here.rows("failure")
+    assert named.device.id == name
+    assert named.doorlog.device.confidence == "likely"
+    assert [(row[0], row[1]) for row in failures] == ([("pump-17", 1)] if name == "pump-17" else [])
+    assert len(named.doorlog.device.evidence) == 2, "what was shown, and whether that speaks for it"
+
+
+def test_a_certificate_that_it_was_admitted_with_makes_it_failing_wherever_it_is(tmp_path: Path) -> None:
+    """Its authority was removed, say: there is no need that it is where it was."""
+    with house(tmp_path) as here:
+        here.see(showing(admitted("pump-17"), "serial 4711"))
+        untrusted = failed(AFTER, "203.0.113.66", code=Code.CLIENT_CERTIFICATE_UNTRUSTED)
+        assert here.who(showing(untrusted, "serial 4711")) == ("pump-17", "likely")
+        (failure,) = here.rows("failure")
+    assert failure[:2] == ("pump-17", 0)
+
+
+def showing(event: Any, name: str) -> Any:
+    """Return the event with a client certificate of this name."""
+    x509 = certificate(name, "Somebody")
+    client = event.tls.client.model_copy(update={"x509": x509, "hash": HashPart(sha256=name.encode().hex().upper())})
+    return event.model_copy(update={"tls": event.tls.model_copy(update={"client": client})})
 
 
 # failures teach nothing
