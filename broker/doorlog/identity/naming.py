@@ -171,7 +171,7 @@ class Naming:
         return named(event, statement)
 
     def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
-        """Say what else speaks for, or against, a name that the peer wrote and did not prove; whether it is but a claim."""
+        """Say what else speaks for, or against, a name that was written and not proved, and whether that is all."""
         known = directory.view.device(claim.device, evidence.place)
         reason, is_plausible = claim_reason(evidence, known)
         part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))
