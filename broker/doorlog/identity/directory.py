@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from doorlog.settings.models import DoorSettings
 
 MOST_WAITING: Final = 50_000
-"""Lessons of admitted devices; what comes beyond is dropped and counted. The log holds it: see ``doorlog devices rebuild``."""
+"""Lessons of admitted devices; what comes beyond is dropped and counted. The log holds it: ``doorlog devices rebuild``."""
 MOST_FAILURES_WAITING: Final = 10_000
 """All else among them: anybody can fail as often as he likes, and must not crowd out what admitted devices teach."""
 GATHER_SECONDS: Final = 0.05
