@@ -12,7 +12,7 @@ import pytest
 from doorlog.errors import DirectoryError
 from doorlog.identity import directory as module
 from doorlog.identity.directory import Directory, directory_path
-from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting
+from doorlog.identity.evidence import Departure, Evidence, Failure, Serving, Sighting
 from doorlog.identity.places import place_of
 from doorlog.identity.store import hidden_names, open_store, open_to_read
 from doorlog.settings.log_models import FileLogSettings, LogSettings
@@ -141,3 +141,44 @@ def test_where_it_is(tmp_path: Path) -> None:
     assert directory_path(DoorSettings(listeners=LISTENERS, log=log, device=elsewhere)) == tmp_path / "elsewhere.db"
     assert directory_path(DoorSettings(listeners=LISTENERS, log=log, device=DeviceSettings(learn=False))) is None
     assert directory_path(DoorSettings(listeners=LISTENERS)) is None, "there is no place for it"
+
+
+def test_one_that_is_damaged_beyond_its_first_page_is_moved_aside(path: Path) -> None:
+    with Directory(path) as directory:
+        for number in range(2_000):
+            directory.learn(sighting(f"pump-{number}"))
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = b"\xa5" * (len(content) - 3 * 4096)
+    path.write_bytes(content)
+    with Directory(path) as directory:
+        assert directory.statistics.devices == 0
+    assert path.with_name("devices.db.damaged-1").exists()
+
+
+def test_certificates_of_ours_do_not_crowd_out_what_teaches(
+    directory: Directory, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failed attempt tells of the certificate that it was shown, until that is written down."""
+    monkeypatch.setattr(module, "MOST_FAILURES_WAITING", 10)
+    monkeypatch.setattr(module, "MOST_WAITING", 20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        for number in range(100):
+            directory.learn(Serving("AA", float(number)))
+        before = directory.dropped
+        directory.learn(sighting("pump-17"))
+        assert directory.dropped == before
+        busy.execute("ROLLBACK")
+
+
+def test_a_fault_of_ours_does_not_end_its_thread(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_anything: object) -> None:
+        raise ValueError("not thought of")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory._learner, "learn", faulty)
+        directory.learn(sighting("a"))
+        directory.flush()
+    directory.learn(sighting("b"))
+    directory.flush()
+    assert directory.view.device("b", HERE) is not None

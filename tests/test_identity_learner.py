@@ -204,3 +204,71 @@ def test_another_programs_changes_are_counted_anew(connection: sqlite3.Connectio
     learner.reload()
     assert learner.statistics.devices == 0
     assert learner.statistics.holders == {}
+
+
+# what a long session, a restart and a crowd must not do
+
+
+def test_where_a_device_is_right_now_is_not_forgotten(connection: sqlite3.Connection) -> None:
+    learner = Learner(connection, forget_days=1)
+    learner.learn(sighting("pump-17", 0))
+    learner.tidy(30 * DAY)
+    assert all_of(connection, "address FROM sighting") == ["192.0.2.1"], "it is still connected"
+    learner.learn(Departure("pump-17", 30 * DAY))
+    learner.tidy(30 * DAY + HOUR)
+    assert all_of(connection, "address FROM sighting") == ["192.0.2.1"], "it was there an hour ago"
+    learner.tidy(32 * DAY)
+    assert all_of(connection, "address FROM sighting") == []
+
+
+def test_a_device_that_never_left_is_not_crowded_out(connection: sqlite3.Connection) -> None:
+    learner = Learner(connection, remember=100)
+    learner.learn(sighting("pump-17", 0))
+    for number in range(150):
+        learner.learn(sighting(f"made-up-{number}", number + 1))
+        learner.learn(Departure(f"made-up-{number}", number + 1))
+    learner.tidy(200)
+    assert "pump-17" in all_of(connection, "id FROM device")
+
+
+def test_who_was_connected_when_a_broker_was_killed_was_there_until_then(connection: sqlite3.Connection) -> None:
+    learner = Learner(connection)
+    learner.learn(sighting("pump-17", 0))
+    learner.learn(sighting("valve-18", 0))
+    learner.learn(Departure("valve-18", 10))
+    learner.learn(sighting("gateway", 30 * DAY))
+    learner.begin_run()
+    assert all_of(connection, "id, last_seen, sessions FROM device ORDER BY id") == [
+        ("gateway", 30 * DAY, 0), ("pump-17", 30 * DAY, 0), ("valve-18", 10, 0),
+    ]  # fmt: skip
+
+
+def test_a_broker_that_is_restarted_often_forgets_too(connection: sqlite3.Connection) -> None:
+    Learner(connection).learn(sighting("pump-17", 0))
+    Learner(connection).begin_run()
+    Learner(connection, forget_days=1).learn(sighting("valve-18", 30 * DAY, "192.0.2.2"))
+    assert "192.0.2.1" not in all_of(connection, "address FROM sighting")
+
+
+def test_failures_of_forgotten_devices_are_bounded(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_FAILURES", 3)
+    learner = Learner(connection)
+    learner.learn(sighting("pump-17", 0))
+    learner.learn(failure("pump-17"))
+    for number in range(10):
+        learner.learn(sighting(f"made-up-{number}", number + 1))
+        learner.learn(failure(f"made-up-{number}", number + 1))
+    connection.execute("DELETE FROM device WHERE id <> 'pump-17'")
+    learner.tidy(100)
+    assert all_of(connection, "id FROM failure") == ["made-up-7", "made-up-8", "made-up-9", "pump-17"]
+
+
+def test_an_address_that_is_left_out_is_no_place(connection: sqlite3.Connection) -> None:
+    """``log.privacy`` with ``address: omit``: else every attempt would come from where every device was."""
+    learner = Learner(connection)
+    learner.learn(sighting("pump-17", 0, ""))
+    learner.learn(sighting("pump-17", 10, ""))
+    assert all_of(connection, "* FROM sighting") == []
+    assert all_of(connection, "connects, moves FROM device") == [(2, 0)]

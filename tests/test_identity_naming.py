@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from doorlog.events.codes import Action, Code
-from doorlog.events.parts import HashPart, MqttPart, NamePart, ProxyPart, X509Part
-from doorlog.events.records import ConnectEvent, DeviceConfirmedEvent
+from doorlog.events.parts import HashPart, MqttPart, ProxyPart
+from doorlog.events.records import DeviceConfirmedEvent
 from doorlog.identity.naming import Naming
 from doorlog.settings.models import DeviceSettings
 from support.events import served_certificate
-from support.fleet import BEGIN, ESP, NEW, NODE, House, admitted, failed, house, left, regular, wrong_password
+from support.fleet import ESP, NEW, NODE, House, admitted, failed, house, left, regular, wrong_password
+from support.sample_events import certificate
 
 AFTER = 24 * 10 + 1.0
 """Hours: the certificate was rotated after ten days."""
@@ -203,21 +204,33 @@ def test_a_wrong_password_from_elsewhere_is_only_a_claim(tmp_path: Path) -> None
     assert failure[1] == 1
 
 
-def test_a_certificate_that_somebody_made_for_himself_is_only_a_claim_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["pump-17", "made-up"])
+def test_a_name_in_a_certificate_from_nobody_is_only_a_claim(tmp_path: Path, name: str) -> None:
+    """Anybody can make one."""
     with house(tmp_path) as here:
         here.see(*regular("pump-17"))
-        named = here.name(showing("pump-17", AFTER, "203.0.113.66", Code.CLIENT_CERTIFICATE_UNTRUSTED))
-        made_up = here.name(showing("made-up", AFTER, "203.0.113.66", Code.CLIENT_CERTIFICATE_UNTRUSTED))
-        (failure,) = here.rows("failure")
+        forged = failed(AFTER, "203.0.113.66", code=Code.CLIENT_CERTIFICATE_UNTRUSTED)
+        named = here.name(showing(forged, name))
+        failures = here.rows("failure")
+    assert named.device.id == name
     assert named.doorlog.device.confidence == "likely"
-    assert "this device was never admitted from this address" in named.doorlog.device.evidence
-    assert "no device of this name was ever admitted" in made_up.doorlog.device.evidence
-    assert failure[:2] == ("pump-17", 1)
+    assert [(row[0], row[1]) for row in failures] == ([("pump-17", 1)] if name == "pump-17" else [])
+    assert len(named.doorlog.device.evidence) == 2, "what was shown, and whether that speaks for it"
+
+
+def test_a_certificate_that_it_was_admitted_with_makes_it_failing_wherever_it_is(tmp_path: Path) -> None:
+    """Its authority was removed, say: there is no need that it is where it was."""
+    with house(tmp_path) as here:
+        here.see(showing(admitted("pump-17"), "serial 4711"))
+        untrusted = failed(AFTER, "203.0.113.66", code=Code.CLIENT_CERTIFICATE_UNTRUSTED)
+        assert here.who(showing(untrusted, "serial 4711")) == ("pump-17", "likely")
+        (failure,) = here.rows("failure")
+    assert failure[:2] == ("pump-17", 0)
 
 
 def test_a_verified_certificate_that_has_expired_is_its_devices_failure(tmp_path: Path) -> None:
     with house(tmp_path) as here:
-        assert here.who(showing("never-admitted", 1, "203.0.113.5", Code.CLIENT_CERTIFICATE_EXPIRED)) == (
+        assert here.who(showing(failed(1, "203.0.113.5", code=Code.CLIENT_CERTIFICATE_EXPIRED), "never-admitted")) == (
             "never-admitted", "certain",
         )  # fmt: skip
         (failure,) = here.rows("failure")
@@ -227,11 +240,18 @@ def test_a_verified_certificate_that_has_expired_is_its_devices_failure(tmp_path
 def test_a_certificate_names_the_device_that_was_admitted_with_it(tmp_path: Path) -> None:
     """By the id that the device has, whatever its certificate calls it; and nobody, where several share it."""
     with house(tmp_path) as here:
-        shown = showing("some name", 1, "203.0.113.5", Code.CLIENT_CERTIFICATE_EXPIRED)
-        here.see(with_certificate(admitted("pump-17"), "some name"))
+        shown = showing(failed(1, "203.0.113.5", code=Code.CLIENT_CERTIFICATE_EXPIRED), "some name")
+        here.see(showing(admitted("pump-17"), "some name"))
         assert here.who(shown) == ("pump-17", "certain")
-        here.see(with_certificate(admitted("pump-18", 0.5, "192.0.2.2"), "some name"))
+        here.see(showing(admitted("pump-18", 0.5, "192.0.2.2"), "some name"))
         assert here.who(shown) == (None, "unknown")
+
+
+def showing(event: Any, name: str) -> Any:
+    """Return the event with a client certificate of this name."""
+    x509 = certificate(name, "Somebody")
+    client = event.tls.client.model_copy(update={"x509": x509, "hash": HashPart(sha256=name.encode().hex().upper())})
+    return event.model_copy(update={"tls": event.tls.model_copy(update={"client": client})})
 
 
 # failures teach nothing
@@ -258,21 +278,6 @@ def test_failures_teach_nothing(tmp_path: Path, attack: str) -> None:
         assert here.rows(*LEARNED) == before
         assert here.who(failed(AFTER + 6, "192.0.2.2")) == ("pump-18", "likely")
         assert here.who(failed(AFTER + 6, "203.0.113.66"))[0] is None
-
-
-def showing(name: str, hours: float, ip: str, code: Code) -> ConnectEvent:
-    """A device shows a certificate, and is refused for it."""
-    return with_certificate(failed(hours, ip, code=code), name)
-
-
-def with_certificate(event: ConnectEvent, name: str) -> ConnectEvent:
-    x509 = X509Part(
-        subject=NamePart(common_name=(name,)), issuer=NamePart(), serial_number="1", not_before=BEGIN, not_after=BEGIN
-    )
-    assert event.tls is not None
-    assert event.tls.client is not None
-    client = event.tls.client.model_copy(update={"x509": x509, "hash": HashPart(sha256=name)})
-    return event.model_copy(update={"tls": event.tls.model_copy(update={"client": client})})
 
 
 def test_names_of_devices_that_never_were_are_not_kept(tmp_path: Path) -> None:

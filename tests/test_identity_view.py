@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from doorlog.identity import view as view_module
 from doorlog.identity.evidence import Evidence, Sighting
 from doorlog.identity.gathering import around, at_address
 from doorlog.identity.inventory import Imported, store_inventory
@@ -171,3 +172,11 @@ def test_an_imported_address_is_its_devices_before_it_was_ever_there(fleet: Flee
     assert devices["new"].connects == 0
     assert {device.address for device in devices.values()} == {"192.0.2.1"}
     assert devices["here"].count_here == 1
+
+
+@pytest.mark.parametrize("question", [view_module._AT, view_module._NEAR, view_module._CERTIFICATE])
+def test_no_question_takes_the_longer_the_more_devices_are_there(fleet: Fleet, question: str) -> None:
+    """The log's thread asks: behind one address, or with one certificate, there may be thousands."""
+    values = tuple("x" * question.count("?"))
+    plan = [row[3] for row in fleet.connection.execute(f"EXPLAIN QUERY PLAN {question}", values)]
+    assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step]

@@ -88,6 +88,12 @@ def test_a_claim_is_weighed() -> None:
     assert not claim_reason(evidence(look=None), near)[1]
 
 
+def test_pseudonyms_of_addresses_have_no_network_in_common() -> None:
+    hidden = known("a", ip="hmac-1:aa", count_here=0, first_here=None, last_here=None)
+    assert not claim_reason(evidence(ip="hmac-1:bb"), hidden)[1], "else anybody anywhere was near"
+    assert said(hidden)[0].endswith("at another address of another network")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "moments"), (59, "moments"), (60, "1 minute"), (7_300, "2 hours"), (DAY, "1 day"), (100 * DAY, "100 days")],

@@ -9,7 +9,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final, Self
 
 from doorlog.errors import DirectoryError
-from doorlog.identity.evidence import Failure
+from doorlog.identity.evidence import Departure, Sighting
 from doorlog.identity.learner import Learner
 from doorlog.identity.store import is_damaged, open_store, open_to_read, set_aside
 from doorlog.identity.view import View
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from doorlog.settings.models import DoorSettings
 
 MOST_WAITING: Final = 50_000
-"""Lessons; what comes beyond is dropped and counted. The log holds it: see ``doorlog devices rebuild``."""
+"""Lessons of admitted devices; what comes beyond is dropped and counted. The log holds it: see ``devices rebuild``."""
 MOST_FAILURES_WAITING: Final = 10_000
-"""Failures among them: anybody can fail as often as he likes, and must not crowd out what admitted devices teach."""
+"""All else among them: anybody can fail as often as he likes, and must not crowd out what devices teach."""
 GATHER_SECONDS: Final = 0.05
 """How long the first lesson waits for others, to be committed with them."""
 _BATCH: Final = 2_000
@@ -65,15 +65,9 @@ class Directory:
     def __init__(
         self, path: Path, *, remember: int = 100_000, forget_days: float = 90.0, hidden: Sequence[str] = ()
     ) -> None:
-        self._connection = _open(path)
-        try:
-            self._learner = Learner(self._connection, remember=remember, forget_days=forget_days)
-            self._learner.begin_run(hidden)
-            self._version = self._data_version()
-            self._reader = open_to_read(path)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise DirectoryError(f"the device directory {path} can not be read: {error}") from error
+        self._connection, self._learner = _open(path, remember, forget_days, hidden)
+        self._version = self._data_version()
+        self._reader = open_to_read(path)
         self.view = View(self._reader)
         self.dropped = 0
         self._waiting: deque[Lesson] = deque()
@@ -98,7 +92,7 @@ class Directory:
     def learn(self, lesson: Lesson) -> None:
         """Take a lesson; never waits for the disk, never raises."""
         with self._changed:
-            room = MOST_FAILURES_WAITING if isinstance(lesson, Failure) else MOST_WAITING
+            room = MOST_WAITING if isinstance(lesson, Sighting | Departure) else MOST_FAILURES_WAITING
             if len(self._waiting) >= room or self._is_closing:
                 self.dropped += 1
                 return
@@ -151,7 +145,7 @@ class Directory:
         """Write a batch in one transaction; what can not be written is dropped and counted."""
         try:
             self._commit(lessons)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - nothing may end the thread that flush waits for
             self.dropped += len(lessons)
             if not self._said_fault:
                 _log.warning("the device directory can not be written: %s; devices are learned no more", error)
@@ -182,12 +176,24 @@ class Directory:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, remember: int, forget_days: float, hidden: Sequence[str]) -> tuple[sqlite3.Connection, Learner]:
     try:
-        return open_store(path)
+        return _begun(path, remember, forget_days, hidden)
     except DirectoryError as error:
         if not is_damaged(error):
             raise
         aside = set_aside(path)
         _log.warning("%s; it is now %s, and a new one is begun: doorlog devices rebuild", error, aside)
-        return open_store(path)
+        return _begun(path, remember, forget_days, hidden)
+
+
+def _begun(path: Path, remember: int, forget_days: float, hidden: Sequence[str]) -> tuple[sqlite3.Connection, Learner]:
+    """Open a directory and read its counters: what is damaged beyond its first page shows only then."""
+    connection = open_store(path)
+    try:
+        learner = Learner(connection, remember=remember, forget_days=forget_days)
+        learner.begin_run(hidden)
+    except sqlite3.Error as error:
+        connection.close()
+        raise DirectoryError(f"the device directory {path} can not be read: {error}") from error
+    return connection, learner

@@ -24,6 +24,21 @@ _LOOK_AFTER: Final = 20_000  # lessons between two looks at age and number
 _DAY: Final = 86_400.0
 
 
+_FORGET_ADDRESSES: Final = """
+DELETE FROM sighting WHERE last < ?1 AND NOT EXISTS (
+    SELECT 1 FROM device d
+    WHERE d.number = sighting.device AND d.address = sighting.address AND (d.sessions > 0 OR d.last_seen >= ?1)
+)
+"""
+"""A session may last longer than an address is kept; until it ends, the device is there."""
+_FORGET_FAILURES: Final = """
+DELETE FROM failure WHERE (id, is_claim) IN (
+    SELECT id, is_claim FROM failure WHERE id NOT IN (SELECT id FROM device UNION ALL SELECT id FROM inventory)
+    ORDER BY moment DESC LIMIT -1 OFFSET ?
+)
+"""
+"""With devices, their failures are forgotten: all but the latest, which a verified certificate may have named."""
+
 _MEET_AGAIN: Final = """
 UPDATE device SET user_name = ?, last_seen = ?, last_admitted = ?, connects = connects + 1, sessions = sessions + 1,
     rhythm = ?, absence = ?, moves = moves + ?, moves_expected = moves_expected + ?, address = ?, network = ?,
@@ -50,7 +65,7 @@ class Learner:
         self._execute = connection.execute
         self._remember = remember
         self._forget = forget_days * _DAY
-        self._until_look = _LOOK_AFTER
+        self._until_look = 1  # brokers that are restarted often must forget, too
         self.statistics, self.calibration, self._began = load(connection.execute)
 
     def learn(self, lesson: Lesson) -> None:
@@ -77,9 +92,15 @@ class Learner:
         self.statistics, self.calibration, self._began = load(self._execute)
 
     def begin_run(self, hidden: Sequence[str] = ()) -> None:
-        """Note that a broker begins: no device has a session, and these names are hidden by ``log.privacy``."""
+        """Note that a broker begins: no device has a session, and these names are hidden by ``log.privacy``.
+
+        Whoever had one when the broker before was killed was there until the last that was learned.
+        """
         put(self._execute, "hidden", list(hidden))
-        self._execute("UPDATE device SET sessions = 0 WHERE sessions > 0")
+        self._execute(
+            "UPDATE device SET sessions = 0, last_seen = max(last_seen, (SELECT max(last_seen) FROM device)) "
+            "WHERE sessions > 0"
+        )
 
     def store_counters(self) -> None:
         """Write the counters that have changed."""
@@ -87,18 +108,19 @@ class Learner:
 
     def tidy(self, now: float) -> None:
         """Forget stale addresses and, if there are more devices than are kept, those that were hardly known."""
-        self._execute("DELETE FROM sighting WHERE last < ?", (now - self._forget,))
+        self._execute(_FORGET_ADDRESSES, (now - self._forget,))
         self._execute("DELETE FROM ticket WHERE issued < ?", (now - self._forget,))
         self.statistics.forget_some()
         surplus = self.statistics.devices - self._remember
         if surplus > 0:
             # Ids that came once and never again go first: whoever makes up an id for each connection only
-            # crowds out the like.
+            # crowds out the like. Not so those that never left.
             self._execute(
                 "DELETE FROM device WHERE number IN "
-                "(SELECT number FROM device ORDER BY connects > 1, last_seen LIMIT ?)",
+                "(SELECT number FROM device ORDER BY sessions > 0, connects > 1, last_seen LIMIT ?)",
                 (surplus + self._remember // 100,),
             )
+        self._execute(_FORGET_FAILURES, (MOST_FAILURES,))
         recount(self._execute, self.statistics)
 
     def _see(self, sighting: Sighting) -> None:
@@ -194,6 +216,8 @@ class Learner:
     def _keep_address(self, number: int, sighting: Sighting) -> bool:
         """Keep where a device was; return whether it was never seen there."""
         address, moment = sighting.evidence.place.address, sighting.evidence.moment
+        if not address:  # log.privacy omits it: to be nowhere is no place that two attempts have in common
+            return False
         row = self._execute(
             "INSERT INTO sighting VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET last = max(last, excluded.last), "
             "count = count + 1 RETURNING count",

@@ -163,10 +163,10 @@ class Naming:
     def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
         evidence = self._evidence_of(event, directory)
         is_claim = False
-        if statement is not None and statement.evidence.method == "certificate":
-            statement = self._known_by_certificate(event, statement, directory)
-        if statement is not None and statement.evidence.confidence != "certain":
+        if statement is not None and statement.evidence.method in ("client_id", "user_name"):
             statement, is_claim = self._weighed(statement, evidence, directory)
+        elif statement is not None:
+            statement, is_claim = self._known_by_certificate(event, statement, evidence, directory)
         if statement is None:
             statement, part = self._found(evidence, directory)
             self._confirmations.remember(evidence, event.doorlog.connection_id or "", statement and statement.device)
@@ -186,23 +186,29 @@ class Naming:
         return named(event, statement)
 
     def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
-        """Say what else speaks for, or against, a name that anybody could have written."""
+        """Say what else speaks for, or against, a name that was written and not proved, and whether that is all."""
         known = directory.view.device(claim.device, evidence.place)
         reason, is_plausible = claim_reason(evidence, known)
         part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))
         return Statement(claim.device, part), not is_plausible
 
-    def _known_by_certificate(self, event: Connection, statement: Statement, directory: Knowledge) -> Statement | None:
-        """Give the device by its own id where it was admitted with this certificate; None where several were."""
+    def _known_by_certificate(
+        self, event: Connection, statement: Statement, evidence: Evidence, directory: Knowledge
+    ) -> tuple[Statement | None, bool]:
+        """Give the device by its own id where it was admitted with this certificate; None where several were.
+
+        Any other name in a certificate that nobody vouches for is a claim, as one in a refused CONNECT is.
+        """
         client = event.tls.client if event.tls is not None else None
         if client is not None and client.hash is not None:
             holders = directory.view.holders_of_certificate(client.hash.sha256)
-            if len(holders) > 1:
-                return None
             if holders:
-                return Statement(holders[0], statement.evidence)
+                return (Statement(holders[0], statement.evidence) if len(holders) == 1 else None), False
         imported = directory.view.with_serial(statement.device)
-        return Statement(imported, statement.evidence) if imported else statement
+        found = Statement(imported, statement.evidence) if imported else statement
+        if found.evidence.confidence == "certain":
+            return found, False
+        return self._weighed(found, evidence, directory)
 
     def _found(self, evidence: Evidence, directory: Knowledge) -> tuple[Statement | None, DeviceEvidencePart | None]:
         """Find the device of an attempt that says nothing of it."""

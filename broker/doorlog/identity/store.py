@@ -53,6 +53,7 @@ CREATE TABLE sighting (
     count INTEGER NOT NULL,
     PRIMARY KEY (address, device)
 ) WITHOUT ROWID;
+CREATE INDEX sighting_address ON sighting (address, last);
 CREATE INDEX sighting_device ON sighting (device, last);
 CREATE TABLE certificate (
     sha256 TEXT NOT NULL,

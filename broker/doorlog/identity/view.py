@@ -79,7 +79,7 @@ _FIXED: Final = "SELECT id FROM inventory_address WHERE address = ?"
 _SERIAL: Final = "SELECT id FROM inventory WHERE serial = ? LIMIT 2"
 _TICKET: Final = "SELECT d.id FROM ticket t JOIN device d ON d.number = t.device WHERE t.digest = ?"
 _CERTIFICATE: Final = """
-SELECT d.id FROM certificate c JOIN device d ON d.number = c.device WHERE c.sha256 = ? ORDER BY c.last DESC LIMIT 2
+SELECT d.id FROM certificate c JOIN device d ON d.number = c.device WHERE c.sha256 = ? LIMIT 2
 """
 
 

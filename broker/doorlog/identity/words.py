@@ -47,7 +47,7 @@ def claim_reason(evidence: Evidence, known: Known | None) -> tuple[str, bool]:
         return "no device of this name was ever admitted", False
     if known.count_here:
         return _place(evidence, known), True
-    if known.network == evidence.place.network and evidence.look is not None and known.look == evidence.look:
+    if _is_near(evidence, known) and evidence.look is not None and known.look == evidence.look:
         return f"{_place(evidence, known)}, with the same ClientHello", True
     return "this device was never admitted from this address", False
 
@@ -63,8 +63,14 @@ def _place(evidence: Evidence, known: Known) -> str:
         return "this address is the one that was imported for it"
     if known.follows:
         return f"last seen {span(evidence.moment - known.last_seen)} ago at an address from which others have come here"
-    where = "this network" if known.network == evidence.place.network else "another network"
-    return f"last seen {span(evidence.moment - known.last_seen)} ago at another address of {where}"
+    where = "this network" if _is_near(evidence, known) else "another network"
+    of = f" of {where}" if evidence.place.network else ""
+    return f"last seen {span(evidence.moment - known.last_seen)} ago at another address{of}"
+
+
+def _is_near(evidence: Evidence, known: Known) -> bool:
+    """Whether it is the same network; pseudonyms of addresses have none."""
+    return bool(known.network) and known.network == evidence.place.network
 
 
 def _times(count: int, seconds: float) -> str:
