@@ -15,7 +15,7 @@ import support.packets as mqtt
 from doorlog.application.service import Service, serve
 from doorlog.door.door import Door
 from doorlog.embedded.authority import EmbeddedAuthority
-from doorlog.errors import AddressError, CertificateError, DirectoryError, LogFailed, SettingsError, SinkError
+from doorlog.errors import AddressError, CertificateError, LogFailed, SettingsError, SinkError
 from doorlog.settings.models import Settings
 from support.broker import ANYBODY, FREE, running, tls
 from support.clients.base import Target
@@ -83,15 +83,18 @@ async def test_a_log_that_can_not_be_opened(tmp_path: Path) -> None:
 # stopping
 
 
-async def test_a_device_directory_that_can_not_be_used_lets_go_of_the_log(tmp_path: Path) -> None:
-    with pytest.raises(DirectoryError, match="can not be used"):
-        service(configuration(tmp_path, device={"directory": str(tmp_path)}))
-
-    again = service(configuration(tmp_path))  # else its file would be locked
-    assert again.directory is not None
-    async with again:
-        pass
-    assert (tmp_path / "devices.db").exists()
+async def test_a_device_directory_that_can_not_be_used_keeps_nobody_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is full, say: the door and the log do without it."""
+    async with running(tmp_path, {"plain": {"bind": FREE}}, device={"directory": str(tmp_path)}) as broker:
+        assert broker.service.directory is None
+        async with open_wire(broker.target("plain")) as device:
+            await device.send(mqtt.connect("pump-17"))
+            await broker.record(action_is("connect", code="admitted"))
+    (warning,) = [record.getMessage() for record in caplog.records if "device directory" in record.getMessage()]
+    assert warning.endswith("can not be used: unable to open database file; devices are named by what they say alone, "
+                            "and nothing is learned")  # fmt: skip
 
 
 async def test_a_broker_that_is_to_remember_nobody_does_not(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import secrets
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from doorlog.door.door import Door
 from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
-from doorlog.errors import LogFailed
+from doorlog.errors import DirectoryError, LogFailed
 from doorlog.events.audit_parts import AuditPart
 from doorlog.events.codes import Action, Outcome
 from doorlog.events.parts import DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
@@ -36,6 +37,7 @@ from doorlog.log import Log, open_log, service_part
 from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
 
 _STOP_SECONDS = 20.0
+_log = logging.getLogger(__name__)
 
 
 class ServingAuthority(Authority, Protocol):
@@ -78,11 +80,7 @@ class Service:
         self._authority = build_authority(self._refused)
         self._naming = Naming(settings.device)
         self.log = self._open_log()
-        try:
-            self.directory = self._naming.directory = self._open_directory()
-        except BaseException:
-            self.log.close()
-            raise
+        self.directory = self._naming.directory = self._open_directory()
         self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record, self.log)
         self._loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[str] = self._loop.create_future()
@@ -151,7 +149,11 @@ class Service:
         if path is None:
             return None
         hidden = self._settings.log.privacy.hidden
-        return Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
+        try:
+            return Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
+        except DirectoryError as error:  # devices are let in and recorded all the same
+            _log.warning("%s; devices are named by what they say alone, and nothing is learned", error)
+            return None
 
     def _close_directory(self) -> None:
         """Once the log is closed: its thread teaches the directory."""

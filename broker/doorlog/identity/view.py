@@ -70,7 +70,7 @@ FROM sighting here
     JOIN device d ON d.number = other.device AND d.address = before.address AND d.last_admitted <= here.first
 WHERE here.address = ? AND here.first > ? LIMIT 256
 """
-_CROWD: Final = "SELECT count(*) FROM device WHERE network = ? AND look = ?"
+_CROWD: Final = "SELECT count(*) FROM (SELECT 1 FROM device WHERE network = ? AND look = ? LIMIT 5000)"
 _ANOTHER: Final = """
 SELECT 1 FROM sighting s JOIN device d ON d.number = s.device
 WHERE s.address = ? AND d.address = s.address AND d.look = ? AND d.id <> ? LIMIT 1
@@ -123,7 +123,7 @@ class View:
         return [Known(*row) for row in self._execute(_ALIKE, (look, place.network, most))]
 
     def crowd(self, place: Place, look: str) -> int:
-        """Return how many devices of one look were last seen in a network."""
+        """Return how many devices of one look were last seen in a network; 5,000 stands for more."""
         return int(self._execute(_CROWD, (place.network, look)).fetchone()[0])
 
     def fixed(self, place: Place) -> list[str]:
