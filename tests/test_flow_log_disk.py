@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import support.packets as mqtt
+from doorlog.identity.store import open_to_read
 from support.broker import ANYBODY, FREE
 from support.clients.base import Target
 from support.clients.raw import open_wire
-from support.commands import ports_of, serving_doorlog, stopped, write_yaml
+from support.commands import doorlog, ports_of, serving_doorlog, stopped, write_yaml
 from support.disks import Ballast, FailingDisk, make_read_only, small_disk
 from support.processes import Serving
 from support.records import action_is, following
@@ -22,11 +24,12 @@ from support.whole_log import check_numbers, of_action, read_log
 ADMITTED, UNAVAILABLE = b"\x20\x02\x00\x00", b"\x20\x02\x00\x03"
 
 
-def configuration(folder: Path, log_file: Path, **log: Any) -> Path:
+def configuration(folder: Path, log_file: Path, device: dict[str, str] | None = None, **log: Any) -> Path:
     return write_yaml(
         folder / "doorlog.yaml",
         listeners={"plain": {"bind": FREE}},
         auth={"plugins": {name: {} for name in ANYBODY}},
+        device=device or {},
         log={"file": {"path": str(log_file)}, "console": "never", **log},
     )
 
@@ -136,3 +139,34 @@ async def test_a_disk_that_is_read_only_is_told_at_the_start(tmp_path: Path) -> 
         with pytest.raises(RuntimeError, match="is mounted read-only"):
             async with serving_doorlog("run", "-c", configuration(tmp_path, disk / "d.jsonl"), cwd=tmp_path):
                 pass
+
+
+async def test_a_full_disk_of_the_device_directory_costs_names_and_nothing_else(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        log, ballast, path = tmp_path / "log" / "doorlog.jsonl", Ballast(disk), disk / "devices.db"
+        config = configuration(tmp_path, log, device={"directory": str(path)})
+        async with serving_doorlog("run", "-c", config, cwd=tmp_path) as server:
+            assert await knock(server, "before") == ADMITTED
+            ballast.load()
+            assert [await knock(server, f"pump-{number}") for number in range(200)] == [ADMITTED] * 200
+            await server.line("device directory can not be written: .*; devices are learned no more")
+            ballast.drop()
+            assert await knock(server, "after") == ADMITTED
+            await server.line("device directory is written again; doorlog devices rebuild gives what is missing")
+            assert await stopped(server, signal.SIGTERM) == 0
+        check_numbers(read_log(log))
+        assert doorlog("devices", "rebuild", "-c", config).code == 0
+        with closing(open_to_read(path)) as connection:
+            names = {name for (name,) in connection.execute("SELECT id FROM device")}
+
+    assert names == {"before", "after", *(f"pump-{number}" for number in range(200))}
+
+
+async def test_a_directory_on_a_disk_that_is_read_only_is_told_before_the_start(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        make_read_only(disk)
+        config = configuration(tmp_path, tmp_path / "doorlog.jsonl", device={"directory": str(disk / "devices.db")})
+        said = doorlog("check", "-c", config)
+
+    assert said.code == 3
+    assert "device.directory" in "\n".join((*said.out, *said.err)), "a start would tell the same"
