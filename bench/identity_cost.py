@@ -22,6 +22,10 @@ from bench.meters import resident_bytes
 from doorlog.events.changes import changed
 from doorlog.events.parts import UNKNOWN_DEVICE
 from doorlog.events.records import ConnectEvent, Event
+from doorlog.identity.directory import Directory
+from doorlog.identity.evidence import evidence_of
+from doorlog.identity.gathering import around, at_address
+from doorlog.identity.resolve import Fleet, resolve
 from doorlog.simulation.namer import Forgetful, Learned, Namer
 from doorlog.simulation.plan import BEGIN, Plan
 from doorlog.simulation.play import Order, play
@@ -41,7 +45,8 @@ class Cost:
 
     Attributes:
         devices: That are known.
-        median_us: Of naming a failure: CPU of the thread that does.
+        resolution_us: The median of asking the directory and weighing what it says: CPU of the thread that does.
+        median_us: Of all of naming a failure: also reading the event, the words, and the part of the record.
         p99_us: The same.
         megabytes: By which the resident set has grown, from before the first device.
         disk_megabytes: What was written.
@@ -50,6 +55,7 @@ class Cost:
     """
 
     devices: int
+    resolution_us: float
     median_us: float
     p99_us: float
     megabytes: float
@@ -88,9 +94,11 @@ def measure(devices: int) -> Cost:
             grown = resident_bytes(os.getpid()) - before
         finally:
             namer.close()
+        resolving = _resolutions(folder, pairs, devices, random)
         disk = sum(file.stat().st_size for file in folder.iterdir())
     return Cost(
         devices=devices,
+        resolution_us=statistics.median(resolving) * 1e6,
         median_us=statistics.median(taken) * 1e6,
         p99_us=sorted(taken)[len(taken) * 99 // 100] * 1e6,
         megabytes=grown / 1e6,
@@ -141,6 +149,23 @@ def _failures(
         began = time.thread_time()
         namer(event)
         taken.append(time.thread_time() - began)
+    return taken
+
+
+def _resolutions(
+    folder: Path, pairs: list[tuple[ConnectEvent, ConnectEvent]], devices: int, random: Random
+) -> list[float]:
+    taken = []
+    with Directory(folder / "devices.db") as known:
+        fleet = Fleet(known.statistics, known.calibration, set())
+        for event in _failing(pairs, devices, random):
+            shown = evidence_of(event)
+            began = time.thread_time()
+            found, crowd = at_address(shown, known.view, known.statistics)
+            if resolve(shown, found, fleet, crowd=crowd).confidence != "likely":
+                found, crowd = around(shown, found, known.view, known.statistics)
+                resolve(shown, found, fleet, crowd=crowd)
+            taken.append(time.thread_time() - began)
     return taken
 
 
