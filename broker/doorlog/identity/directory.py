@@ -27,7 +27,7 @@ MOST_WAITING: Final = 50_000
 """Lessons of admitted devices; what comes beyond is dropped and counted. The log holds it: see ``devices rebuild``."""
 MOST_FAILURES_WAITING: Final = 10_000
 """All else among them: anybody can fail as often as he likes, and must not crowd out what devices teach."""
-GATHER_SECONDS: Final = 0.05
+GATHER_SECONDS: Final = 0.02
 """How long the first lesson waits for others, to be committed with them."""
 _BATCH: Final = 2_000
 _RETRY_SECONDS: Final = 1.0
