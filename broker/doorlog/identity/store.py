@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -114,26 +115,18 @@ def open_store(path: Path) -> sqlite3.Connection:
     Raises:
         DirectoryError: It can not be used: with the path and the remedy. A damaged file is left as it is.
     """
-    is_new = not path.exists()
     try:
-        if is_new:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = _connect(path, "rw")
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise _unusable(path, error) from error
-    try:
+    with _opened(path, "rw") as connection:
         _prepare(connection, path)  # first: another program's file is left as it is
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-    except sqlite3.Error as error:
-        connection.close()
-        raise _unusable(path, error) from error
-    except DirectoryError:
-        connection.close()
-        raise
     return connection
 
 
@@ -145,20 +138,26 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise DirectoryError(f"{path} is not there: a broker makes it when the first device is admitted")
-    try:
-        connection = _connect(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro")
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
-    try:
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    with _opened(path, "rw" if may_write else "ro") as connection:
         connection.execute("PRAGMA query_only = ON")
         _expect_ours(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise _unusable(path, error) from error
-    except DirectoryError:
-        connection.close()
-        raise
     return connection
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """Connect to a file, and let go of it again if what is done with it first fails."""
+    connection = None
+    try:
+        connection = _connect(path, mode)
+        yield connection
+    except (sqlite3.Error, DirectoryError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise _unusable(path, error) from error
+        raise
 
 
 def set_aside(path: Path) -> Path:
