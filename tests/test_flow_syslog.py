@@ -263,7 +263,7 @@ def test_a_receiver_that_never_reads_delays_nobody(transport: str, tmp_path: Pat
     with (
         listening() as (_, port),
         courier_to(
-            f"{transport}://127.0.0.1:{port}", said, queue_bytes=2_000_000, grace_seconds=0.5, timeout=0.2
+            f"{transport}://127.0.0.1:{port}", said, queue_bytes=1_000_000, grace_seconds=0.5, timeout=0.2
         ) as stalled,
     ):
         file = LogFile(FileLogSettings(path=tmp_path / "log"), syncs=False, faults=said.faults)
@@ -281,7 +281,7 @@ def test_a_receiver_that_never_reads_delays_nobody(transport: str, tmp_path: Pat
         assert sequences(read_records(tmp_path / "log")) == list(range(1, 6001))
     sentences = [said.next() for _ in range(said.sentences.qsize())]
     assert any("no sign of life for 0.2 s" in sentence for sentence in sentences)
-    assert any("what waits for it fills its 2000000 bytes" in sentence for sentence in sentences)
+    assert any("what waits for it fills its 1000000 bytes" in sentence for sentence in sentences)
     status = stalled.status()
     assert status.sent + status.dropped == 6000
     assert (status.waiting, status.dropped > 0) == (0, True)
