@@ -34,6 +34,8 @@ TESTED_THROUGH = {
     "test_door_assurance.py": "test_door_protocol.py",  # an interface, and the one that promises nothing
     "test_application_commands.py": "test_application_cli.py",
     "test_application_verify_output.py": "test_application_commands_verify.py",
+    "test_application_show_output.py": "test_application_commands_show.py",
+    "test_application_tail_output.py": "test_application_commands_tail.py",
     "test_application_log_progress.py": "test_application_commands_verify.py",
     "test_application_directory_options.py": "test_application_commands_devices.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer

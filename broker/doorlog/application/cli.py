@@ -1,4 +1,4 @@
-"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema``, ``simulate`` and ``verify``."""
+"""The command line: ``doorlog run``, ``check``, ``health``, ``passwd``, ``schema``, and those that read the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from doorlog import __version__
-from doorlog.application import commands_device, commands_devices, commands_simulate, commands_verify
+from doorlog.application import (
+    commands_device,
+    commands_devices,
+    commands_show,
+    commands_simulate,
+    commands_tail,
+    commands_verify,
+)
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
 
@@ -223,6 +230,8 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
+app.command(**commands_tail.HELP)(commands_tail.tail)
+app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
 app.add_typer(commands_devices.app, **commands_devices.DEVICES)

@@ -54,13 +54,15 @@ class Readable:
     """For terminals that can not show ✓ and ✗."""
     timezone: tzinfo | None = None
     """None for the computer's own."""
+    dated: bool = False
+    """Whether the day is told, too: for records that may be older than today."""
 
     @classmethod
-    def for_stream(cls, stream: TextIO) -> Readable:
+    def for_stream(cls, stream: TextIO, *, dated: bool = False) -> Readable:
         """Return what suits the stream: rich knows terminals, NO_COLOR, FORCE_COLOR and TERM=dumb."""
         console = Console(file=stream)
         colors = None if console.no_color else COLOR_SYSTEMS.get(console.color_system or "")
-        return cls(colors, ascii_only=console.options.ascii_only)
+        return cls(colors, ascii_only=console.options.ascii_only, dated=dated)
 
     def line(self, record: Mapping[str, Any]) -> str:
         r"""Return one line that ends in ``\n``; a field that is absent or odd is left out."""
@@ -81,10 +83,10 @@ class Readable:
 
     def _time(self, record: Mapping[str, Any]) -> str:
         try:
-            moment = datetime.fromisoformat(_text(record, "@timestamp"))
-        except ValueError:
-            return "--:--:--"
-        return moment.astimezone(self.timezone).strftime("%H:%M:%S")
+            moment = datetime.fromisoformat(_text(record, "@timestamp")).astimezone(self.timezone)
+        except (ValueError, OverflowError):  # a year that no time zone can move
+            return "---------- --:--:--" if self.dated else "--:--:--"
+        return moment.strftime("%Y-%m-%d %H:%M:%S" if self.dated else "%H:%M:%S")
 
 
 class ConsoleSink:

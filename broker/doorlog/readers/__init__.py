@@ -12,4 +12,13 @@ Read in the order in which ``doorlog verify`` works:
     report       what was found, as values and as sentences
     files        the files of a log, opened
     trusted      public keys and kept checkpoints, read from files
+
+And the commands that look for something:
+
+    search       the lines that hold a text, without parsing the others
+    filters      which records are wanted
+    tail         the last of them, from the end of the log on
+    show         all records of one connection
+    story        what happened to it, in words
+    history      what happened to one device
 """

@@ -36,6 +36,10 @@ class OpenLog:
     files: list[LogFile]
     size: int
     """Bytes on disk."""
+    path: Path
+    """The live file, which may not be there while it is rotated."""
+    live: BinaryIO | None = None
+    """The live file, open, to be read from its end as well; None where it is not there, or compressed."""
 
 
 @contextmanager
@@ -60,10 +64,10 @@ def open_log(log: Path, advance: Advance = lambda _: None) -> Iterator[OpenLog]:
         if file is None and not closed:
             raise LogError(f"{log}: is not there: {_NAME_IT}")
         files = [LogFile(path.name, _closed_chunks(path, advance)) for path in closed]
+        packed = live.suffix in _PACKED
         if file is not None:
-            packed = live.suffix in _PACKED
             files.append(LogFile(live.name, _chunks(live, file, advance), live=not packed))
-        yield OpenLog(files, sum(map(_size, [*closed, live])))
+        yield OpenLog(files, sum(map(_size, [*closed, live])), live, None if packed else file)
 
 
 @contextmanager

@@ -10,14 +10,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import orjson
-
 from doorlog.events.codes import Action, Code
-from doorlog.readers.lines import blocks_of
 from doorlog.readers.record import text_at, value_at
+from doorlog.readers.search import as_json, items_at, lines_with, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from doorlog.readers.lines import LogFile
 
@@ -83,15 +81,15 @@ def history_of(files: Iterable[LogFile], device: str, *, last: int) -> History:
         LogError: A file can not be read.
     """
     history = History(device, last)
-    text = _as_json(device)
-    for line in _lines_with(files, re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged):
-        record = _parsed(line)
+    text = as_json(device)
+    for line in lines_with(files, re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged):
+        record = parsed(line)
         found = _entry(record, device) if record is not None else None
         if record is None or found is None:
             continue
         history.add(found)
         if value_at(record, "event", "action") == Action.DEVICE_CONFIRMED and found.mark in ("certain", "likely"):
-            history.confirmed.extend(map(str, _items(record, "doorlog", "confirmed", "connection_ids")))
+            history.confirmed.extend(map(str, items_at(record, "doorlog", "confirmed", "connection_ids")))
     return history
 
 
@@ -114,9 +112,9 @@ def with_confirmed(files: Iterable[LogFile], history: History) -> History:
 
 def _connects(files: Iterable[LogFile], connection_ids: set[str]) -> Iterator[dict[str, Any]]:
     """Yield the ``connect`` records of these connections."""
-    texts = {_as_json(name) for name in connection_ids}
-    for line in _lines_with(files, _CONNECTION, texts, []):
-        record = _parsed(line)
+    texts = {as_json(name) for name in connection_ids}
+    for line in lines_with(files, _CONNECTION, texts, []):
+        record = parsed(line)
         if record is not None and _is_connect(record) and _connection_of(record) in connection_ids:
             yield record
 
@@ -130,51 +128,12 @@ def _entry(record: dict[str, Any], device: str) -> Entry | None:
             return Entry("certain", None, record)
         is_claim = method in ("client_id", "user_name") and text_at(record, "event", "code") != Code.ADMITTED
         return Entry("claimed" if is_claim else "likely", None, record)
-    for candidate in _items(evidence, "candidates"):
+    for candidate in items_at(evidence, "candidates"):
         if text_at(candidate, "id") == device:
             score = value_at(candidate, "score")
             is_score = isinstance(score, float | int) and not isinstance(score, bool)
             return Entry("ambiguous", score if is_score else None, record)
     return None
-
-
-def _lines_with(
-    files: Iterable[LogFile], pattern: re.Pattern[bytes], wanted: Container[bytes], damaged: list[str]
-) -> Iterator[bytes]:
-    """Yield the lines in which the group of a pattern is one of the wanted; name the files that are damaged."""
-    for block in blocks_of(files):
-        data, at, stop = block.data, block.start, block.stop
-        while (found := pattern.search(data, at, stop)) is not None:
-            if found[1] in wanted:
-                begin = data.rfind(b"\n", block.start, found.start()) + 1 or block.start
-                at = data.find(b"\n", found.end(), stop) + 1 or stop
-                yield data[begin:at]
-            else:
-                at = found.end()
-        if block.flaw not in (None, "writing"):
-            damaged.append(block.file)
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:  # a line that somebody changed, or a crash tore
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _items(record: Any, *path: str) -> list[Any]:
-    """Return the list that stands at a path; an empty one where there is none, or something that is no list."""
-    value = value_at(record, *path)
-    return value if isinstance(value, list) else []
-
-
-def _as_json(text: str) -> bytes:
-    """Return a text as it stands in a line; one that is no Unicode text stands in none."""
-    try:
-        return orjson.dumps(text)
-    except orjson.JSONEncodeError:
-        return b"\n"
 
 
 def _connection_of(record: dict[str, Any]) -> str | None:
