@@ -79,8 +79,8 @@ docs: dev ## make the pages in docs anew from what they describe
 	PYTHONPATH=tests $(BIN)/python -m support.log_page >docs/log.md
 
 lock: ## pin all dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
-	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --extra query --extra web --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --extra query --extra web --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
 
 clean: ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from doorlog.log.schema import json_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import Self
+    from typing import BinaryIO, Self
 
 Record = dict[str, Any]
 
@@ -86,8 +86,8 @@ def action_is(action: str, **fields: object) -> Callable[[Record], bool]:
 @contextmanager
 def following(path: Path) -> Iterator[RecordFile]:
     """Follow a log file, from its first line; the file and its folder may not exist yet."""
-    with _Watch(path.parent) as watch:
-        yield RecordFile(path, watch)
+    with _Watch(path.parent) as watch, closing(RecordFile(path, watch)) as records:
+        yield records
 
 
 class RecordFile:
@@ -97,7 +97,8 @@ class RecordFile:
         self.path = path
         self.records: list[Record] = []
         """All that was read so far."""
-        self._offset = 0
+        self._file: BinaryIO | None = None
+        self._torn = b""
         self._watch = watch
 
     async def nth(self, number: int, *, timeout_s: float = 10) -> Record:
@@ -125,14 +126,26 @@ class RecordFile:
         return reached()
 
     def _read(self) -> None:
-        """Read what is new, up to the end of the last whole line."""
-        if not self.path.exists():
+        """Read what is new, up to the end of the last whole line, also when the file was rotated meanwhile."""
+        while self.path.exists():
+            rotated = self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+            self._read_on()  # after looking: nothing comes to a file any more once another has its name
+            if self._file is not None and not rotated:
+                return
+            self.close()
+            self._file = self.path.open("rb")
+
+    def _read_on(self) -> None:
+        """Read the rest of the file that is open; keep a line that has no end yet for the next time."""
+        if self._file is None:
             return
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
+        whole, _, self._torn = (self._torn + self._file.read()).rpartition(b"\n")
         self.records += parse_records(whole.splitlines())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 class _Watch:

@@ -46,6 +46,7 @@ def show(
         with ExitStack() as stack:
 
             def files() -> list[LogFile]:
+                stack.close()  # of a first reading, with its bar
                 return stack.enter_context(reading(path, "reading"))
 
             found = shown(files, name)
