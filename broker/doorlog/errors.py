@@ -7,6 +7,7 @@ DoorlogError
 ├── SinkError                a place that records go to can not be opened or written
 ├── LogFailed                the broker was stopped since its log could not be written
 ├── LogError                 a log can not be read
+├── QueryError               a query of a log is not one, or can not be answered
 ├── DirectoryError           the directory of devices can not be used, or what is to be imported into it
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
@@ -71,6 +72,10 @@ class LogFailed(DoorlogError):
 
 class LogError(DoorlogError):
     """A log can not be read. ``str()`` is ready for an operator: the place, the fault, the remedy."""
+
+
+class QueryError(DoorlogError):
+    """A query of a log is not one, or can not be answered. ``str()`` is ready for an operator."""
 
 
 class DirectoryError(DoorlogError):

@@ -53,7 +53,7 @@ def open_log(log: Path, advance: Advance = lambda _: None) -> Iterator[OpenLog]:
     Raises:
         LogError: There is no log, or it can not be read; also while its files are read.
     """
-    with _telling(log):
+    with telling(log):
         live = live_file(log) if log.is_dir() else log
     if not live.is_file() and (live.exists() or not live.parent.exists()):
         what = "is neither a file nor a folder" if live.exists() else "is not there"
@@ -72,7 +72,7 @@ def open_log(log: Path, advance: Advance = lambda _: None) -> Iterator[OpenLog]:
 
 @contextmanager
 def _opened(live: Path) -> Iterator[BinaryIO | None]:
-    with _telling(live):
+    with telling(live):
         file = open_segment(live) if live.is_file() else None
     try:
         yield file
@@ -83,7 +83,7 @@ def _opened(live: Path) -> Iterator[BinaryIO | None]:
 
 def _closed_before(live: Path, file: BinaryIO | None) -> list[Path]:
     """Return the closed segments without what has just become one, which is open as the live file."""
-    with _telling(live.parent):
+    with telling(live.parent):
         try:
             closed = closed_segments(live)
         except _DAMAGES as error:
@@ -104,7 +104,7 @@ def _is_same(path: Path, file: os.stat_result) -> bool:
 
 
 def _closed_chunks(path: Path, advance: Advance) -> Iterator[bytes]:
-    with _telling(path):
+    with telling(path):
         file = open_segment(_as_it_is_now(path))
     with file:
         yield from _chunks(path, file, advance)
@@ -119,7 +119,7 @@ def _as_it_is_now(path: Path) -> Path:
 def _chunks(path: Path, file: BinaryIO, advance: Advance) -> Iterator[bytes]:
     packed = path.suffix in _PACKED
     try:
-        with _telling(path):
+        with telling(path):
             while chunk := file.read(_CHUNK):
                 if not packed:
                     advance(len(chunk))
@@ -138,7 +138,7 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def telling(path: Path) -> Iterator[None]:
     """Tell an error of the system for an operator."""
     try:
         yield
