@@ -14,8 +14,10 @@ from doorlog import __version__
 from doorlog.application import (
     commands_device,
     commands_devices,
+    commands_query,
     commands_show,
     commands_simulate,
+    commands_summary,
     commands_tail,
     commands_verify,
 )
@@ -231,6 +233,8 @@ def schema() -> None:
 
 
 app.command(**commands_tail.HELP)(commands_tail.tail)
+app.command(**commands_summary.HELP)(commands_summary.summary)
+app.command(**commands_query.HELP)(commands_query.query)
 app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)

@@ -48,7 +48,7 @@ def print_devices(devices: Sequence[DeviceSummary], now: float, *, known: int) -
         others = f"none of {counted(known, 'device')} is like that"
         console.print(Text(others if known else "no device is known yet: the first one that is admitted will be"))
         return
-    rows = list(_padded([_titles(devices), *(_cells(device, now) for device in devices)]))
+    rows = list(padded([_titles(devices), *(_cells(device, now) for device in devices)]))
     if console.is_terminal:
         styles = ["bold", *(STYLES[device.state] for device in devices)]
         for (name, state, *rest), style in zip(rows, styles, strict=True):
@@ -77,7 +77,7 @@ def _cells(device: DeviceSummary, now: float) -> list[str]:
     ]
 
 
-def _padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+def padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
     """Yield the cells of each row that have a title, as wide as the widest of their column and two spaces."""
     titles = rows[0]
     widths = [max(map(cell_len, column)) + 2 for column in zip(*rows, strict=False)]

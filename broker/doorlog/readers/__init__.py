@@ -21,4 +21,12 @@ And the commands that look for something:
     show         all records of one connection
     story        what happened to it, in words
     history      what happened to one device
+
+And those that count, with DuckDB:
+
+    columns      which field of a record each column of the view ``records`` is
+    spans        which files can hold records of a span of time
+    table        the files of a log as the views ``records`` and ``lines``
+    log_index    what is kept of each closed segment
+    summary      what happened in a span of time
 """

@@ -124,7 +124,7 @@ def _make_views(
     connection: DuckDBPyConnection, files: Sequence[Path], index: Callable[[Path], Path | None], links: Links
 ) -> None:
     kept = [index(path) for path in files]
-    lines = [links.add(path, _suffix(path)) for path in files]
+    lines = [links.add(path, segment_suffix(path)) for path in files]
     texts = [link for table, link in zip(kept, lines, strict=True) if table is None]
     tables = [links.add(table, ".parquet") for table in kept if table is not None]
     connection.execute(f"CREATE VIEW lines AS {_lines_of(lines)}")
@@ -168,9 +168,9 @@ def connect(memory: str | None = None) -> DuckDBPyConnection:
     return connection
 
 
-def lock(connection: DuckDBPyConnection, files: Iterable[str]) -> None:
-    """Let a connection read these files, for ever, and nothing else of the machine or the network."""
-    connection.execute(f"SET allowed_paths = [{_list(files)}]")
+def lock(connection: DuckDBPyConnection, files: Iterable[str], folders: Iterable[str] = ()) -> None:
+    """Let a connection read these files, and write in these folders, for ever, and nothing else of the machine."""
+    connection.execute(f"SET allowed_paths = [{_list(files)}]; SET allowed_directories = [{_list(folders)}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 
@@ -211,7 +211,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _suffix(path: Path) -> str:
+def segment_suffix(path: Path) -> str:
+    """Return the suffix by which DuckDB knows how a file of a log is compressed."""
     return ".jsonl" + (path.suffix if path.suffix in _SUFFIXES else "")
 
 

@@ -1,0 +1,70 @@
+"""``doorlog summary``: what happened at the door in the last hours, in numbers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of
+from doorlog.errors import DoorlogError
+
+# As in cli: what a command needs is imported when it runs, and its flags are booleans.
+# ruff: noqa: PLC0415, FBT002
+
+HELP: Final[dict[str, Any]] = {
+    "short_help": "Tell what happened in the last hours, in numbers.",
+    "epilog": examples(
+        "doorlog summary                  the last 24 hours, beside those before",
+        "doorlog summary --since 7d --top 50",
+        "doorlog summary --since 15m --json | jq '.codes[] | select(.new)'",
+    ),
+}
+"""How it is registered."""
+
+
+def summary(
+    log: LogOption = None,
+    config: LogConfig = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="From then on (RFC 3339), or a span back: 90s 15m 24h 7d.")
+    ] = "24h",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to then, instead of now.")] = None,
+    top: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many devices are listed.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how many attempts there were, how many failed and why, which devices fail, and what is new.
+
+    New is what did not happen in the span of the same length before. Also told: which certificates were served, and how
+    many devices took them.
+    """
+    from doorlog.application.log_table import table_of, working
+    from doorlog.application.summary_output import as_plain_summary, print_summary
+    from doorlog.readers.summary import summary_of
+
+    now = datetime.now(UTC)
+    end = _moment("--until", until, now) if until is not None else now
+    start = _moment("--since", since, end)
+    if start >= end:
+        raise typer.BadParameter("expected a time before --until", param_hint="--since")
+    try:
+        path = log_of(log, config)
+        with table_of(path, since=start - (end - start), until=end) as table, working(table, "reading"):
+            found = summary_of(table, start, end)
+    except DoorlogError as error:
+        fail(str(error), ExitCode.SETTINGS)
+    if as_json:
+        typer.echo(json.dumps(as_plain_summary(found, top), indent=2))
+    else:
+        print_summary(found, top)
+
+
+def _moment(name: str, text: str, now: datetime) -> datetime:
+    from doorlog.readers.filters import moment
+
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
