@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity lock docs clean
+.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity bench-read lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ bench-log: dev ## how fast the log is, beside python-json-logger and structlog (
 
 bench-identity: dev ## how well devices that fail in TLS are named, in simulated fleets (BENCH_ARGS="--quick")
 	$(BIN)/python -m bench.identity $(BENCH_ARGS)
+
+bench-read: dev ## how fast a log of 1 GB is read, beside jq (BENCH_ARGS="--megabytes 200")
+	$(BIN)/python -m bench.read $(BENCH_ARGS)
 
 docs: dev ## make the pages in docs anew from what they describe
 	$(BIN)/python -m doorlog.events.explanations >docs/codes.md

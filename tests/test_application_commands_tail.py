@@ -50,6 +50,7 @@ def test_the_latest_twenty_are_shown_in_order(log: WrittenLog) -> None:
         (("--outcome", "failure"), [33]),
         (("--since", "2026-03-01T15:02:17Z", "--until", "2026-03-01T15:02:18Z", "-n", "2"), [32, 33]),
         (("--since", "2026-03-01T15:02:18Z"), []),
+        (("--text", "Record 31"), [31]),
         (("--stage", "connect"), []),
         (("--listener", "tls"), []),
     ],

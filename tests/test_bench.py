@@ -53,6 +53,12 @@ def test_the_benchmark_of_verify_measures_it_beside_others() -> None:
     assert tools[:3] == ["doorlog verify --key", "doorlog verify", "doorlog verify, .zst"]
 
 
+def test_reading_a_log_is_measured_beside_jq() -> None:
+    rows = [row["what"] for row in bench(module="bench.read")["rows"]]
+
+    assert {"summary, one file", "summary, segments and index", "a text, one file", "its worst lag"} <= set(rows)
+
+
 def test_the_benchmark_of_identity_compares_what_is_named_with_the_truth() -> None:
     argv = [sys.executable, "-m", "bench.identity", "--quick", "--seeds", "1", "--scenario", "mtls", "--json"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)

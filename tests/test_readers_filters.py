@@ -50,6 +50,14 @@ def test_without_filters_all_is_wanted_but_what_is_for_machines() -> None:
     assert not Filters(checkpoints=False).match(checkpoint)
 
 
+@pytest.mark.parametrize("text", ["PUMP-17", "ümlaut", 'a "quoted" name', "bad_password"])
+def test_a_text_may_stand_anywhere_in_the_line(text: str) -> None:
+    line = orjson.dumps(RECORD | {"message": 'Pump-17, ümlaut, a "quoted" name'})
+
+    assert Filters(text=text).may_match(b"{}\n" + line)
+    assert not Filters(text=text + "!").may_match(line)
+
+
 def test_a_line_without_the_text_need_not_be_parsed() -> None:
     assert not Filters(device="pump-99").may_match(orjson.dumps(RECORD))
     assert not Filters(codes=("throttled",)).may_match(orjson.dumps(RECORD))

@@ -58,6 +58,7 @@ def tail(
         str | None, typer.Option(metavar="ADDRESS", help="Only from this address, or network (CIDR).")
     ] = None,
     listener: Annotated[str | None, typer.Option(metavar="NAME", help="Only at this listener.")] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Only where this stands anywhere in it.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only from then on (RFC 3339), or a span back: 90s 15m 24h 7d.")
     ] = None,
@@ -79,6 +80,7 @@ def tail(
         stage=stage,
         outcome=outcome,
         listener=listener,
+        text=text,
         source=_option("--source", source, network),
         since=_option("--since", since, lambda text: moment(text, now)),
         until=_option("--until", until, lambda text: moment(text, now)),

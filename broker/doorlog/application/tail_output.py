@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from doorlog.readers.tail import Found
 
-_POLL_MS: Final = 250
+_POLL_MS: Final = 40
 
 
 @dataclass(slots=True)

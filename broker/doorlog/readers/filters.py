@@ -39,15 +39,19 @@ class Filters:
     """What ``source.ip`` is in."""
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = None
+    """What must stand somewhere in the line; upper and lower case of ASCII letters are the same."""
     checkpoints: bool = True
     """Whether records that are for machines only are wanted, too."""
 
-    def may_match(self, line: bytes) -> bool:
-        """Whether a line need be parsed at all."""
+    def may_match(self, lines: bytes) -> bool:
+        """Whether a line need be parsed at all; of more than one, whether any of them need be."""
         texts = (self.device, self.stage, self.outcome, self.listener)
-        if not all(as_json(text) in line for text in texts if text is not None):
+        if not all(as_json(text) in lines for text in texts if text is not None):
             return False
-        return not self.codes or any(as_json(code) in line for code in self.codes)
+        if self.text is not None and as_json(self.text)[1:-1].lower() not in lines.lower():
+            return False
+        return not self.codes or any(as_json(code) in lines for code in self.codes)
 
     def match(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted, whatever stands in it."""

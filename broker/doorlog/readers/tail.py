@@ -99,16 +99,21 @@ def blocks_backwards(file: BinaryIO, chunk: int = _CHUNK) -> Iterator[bytes]:
 def _take_live(file: BinaryIO, filters: Filters, count: int, tail: Tail) -> bool:
     """Take from the live file; return whether records older than what is wanted were reached."""
     for block in blocks_backwards(file):
-        lines = block.split(b"\n")[:-1]
-        for line in reversed(lines):
-            tail.last = tail.last or position_of(line)
-            if len(tail.found) < count and (found := wanted(line, filters)) is not None:
-                tail.found.appendleft(found)
-            if tail.last is not None and len(tail.found) >= count:
-                break
-        if tail.last is not None and (len(tail.found) >= count or _is_older(lines[0], filters)):
-            return _is_older(lines[0], filters)
+        is_older = _is_older(block[: block.index(b"\n")], filters)
+        if tail.last is None or filters.may_match(block):
+            _take_backwards(block, filters, count, tail)
+        if tail.last is not None and (len(tail.found) >= count or is_older):
+            return is_older
     return False
+
+
+def _take_backwards(block: bytes, filters: Filters, count: int, tail: Tail) -> None:
+    for line in reversed(block.split(b"\n")[:-1]):
+        tail.last = tail.last or position_of(line)
+        if len(tail.found) < count and (found := wanted(line, filters)) is not None:
+            tail.found.appendleft(found)
+        if tail.last is not None and len(tail.found) >= count:
+            return
 
 
 def _take_closed(file: LogFile, filters: Filters, count: int, tail: Tail) -> bool:
@@ -117,17 +122,21 @@ def _take_closed(file: LogFile, filters: Filters, count: int, tail: Tail) -> boo
     found: deque[Found] = deque(maxlen=room)
     last, is_older = None, False
     for block in blocks_of([file]):
-        lines = block.data[block.start : block.stop].split(b"\n")[:-1]
-        if lines:
-            is_older = is_older or _is_older(lines[0], filters)
-            last = next(filter(None, map(position_of, reversed(lines))), last) if tail.last is None else None
-        if room > 0:
-            found.extend(filter(None, (wanted(line, filters) for line in lines)))
+        data = block.data[block.start : block.stop]
+        if data:
+            is_older = is_older or _is_older(data[: data.index(b"\n")], filters)
+            last = _last_position(data, last) if tail.last is None else None
+        if room > 0 and filters.may_match(data):
+            found.extend(filter(None, (wanted(line, filters) for line in data.split(b"\n")[:-1])))
         if block.flaw not in (None, "writing"):
             tail.damaged.append(block.file)
     tail.last = tail.last or last
     tail.found.extendleft(reversed(found))
     return is_older
+
+
+def _last_position(lines: bytes, before: Position | None) -> Position | None:
+    return next(filter(None, map(position_of, reversed(lines.split(b"\n")[:-1]))), before)
 
 
 def _is_older(line: bytes, filters: Filters) -> bool:
