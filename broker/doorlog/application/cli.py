@@ -20,6 +20,7 @@ from doorlog.application import (
     commands_summary,
     commands_tail,
     commands_verify,
+    commands_why,
 )
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
 from doorlog.errors import AddressError, DoorlogError, LogFailed, SettingsError
@@ -235,6 +236,7 @@ def schema() -> None:
 app.command(**commands_tail.HELP)(commands_tail.tail)
 app.command(**commands_summary.HELP)(commands_summary.summary)
 app.command(**commands_query.HELP)(commands_query.query)
+app.command(**commands_why.HELP)(commands_why.why)
 app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)

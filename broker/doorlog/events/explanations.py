@@ -1,4 +1,4 @@
-"""What each code means, what devices print for it, why it happens and what to do: data, and the page made from it.
+"""What each code means, why it happens and what to do: data, and the page made from it and from what devices print.
 
 ``python -m doorlog.events.explanations`` prints the page ``docs/codes.md``.
 """
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from doorlog.events.base import Part
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Stage
+from doorlog.events.device_texts import device_texts, devices_print
 
 Sentences = tuple[str, ...]
 _CONNACK_NAMES: Final = (
@@ -27,13 +28,6 @@ _CONNACK_NAMES: Final = (
     "bad user name or password",
     "not authorized",
 )
-
-
-class DevicePrint(Part):
-    """What a device's stack prints, word for word."""
-
-    stack: str
-    text: str
 
 
 class Remedies(Part):
@@ -50,9 +44,10 @@ class Explanation(Part):
     """One to three sentences. "We" are the broker."""
     stage: Stage | None = None
     """Where an attempt with this code stops; None if that can be anywhere."""
-    devices_print: tuple[DevicePrint, ...] = ()
     causes: Sentences = ()
     """The likeliest first."""
+    checks: Sentences = ()
+    """How to find out which of them it is."""
     do: Remedies = Remedies()
     connack: Annotated[int, Field(ge=0, le=5)] | None = None
     """The return code that the device gets (MQTT 3.1.1, 3.2.2.3), None for no CONNACK."""
@@ -121,7 +116,9 @@ ended. Here is what each of them means, why it happens (likeliest first) and wha
 "We" are the broker, "the device" is whoever connected. What a device prints is quoted from its stack, to be searched
 for: see [what devices print](#what-devices-print).
 
-This page is made from `broker/doorlog/events/explanations.yaml` by `python -m doorlog.events.explanations`.
+`doorlog why` tells the same in a terminal, for a code or for what a device printed.
+
+This page is made from `explanations.yaml` and `device_texts.yaml` by `python -m doorlog.events.explanations`.
 """
 # Names of fields, settings and codes, outside of what already stands in backticks.
 _NAME = re.compile(r"`[^`]*`|\b[a-z][a-z0-9]*(?:[._][a-z0-9]+)+\b")
@@ -141,7 +138,7 @@ def page() -> str:
     blocks += [_table(("code", "meaning", "why", "what to do"), _cause_rows(everything.gaps, "gap"))]
     blocks += ["## Actions\n\n`event.action` of every record.\n"]
     blocks += [_table(("action", "meaning", "what to do"), _action_rows(everything.actions))]
-    blocks += ["## What devices print\n", _table(("stack", "prints", "code"), _print_rows(everything.codes))]
+    blocks += ["## What devices print\n", _table(("stack", "prints", "number", "code"), _print_rows())]
     return "\n".join(blocks)
 
 
@@ -174,13 +171,16 @@ def _details(code: Code, entry: Explanation) -> str:
     if entry.causes:
         steps = (f"{number}. {_marked(cause)}" for number, cause in enumerate(entry.causes, 1))
         parts.append("Why, likeliest first:\n\n" + "\n".join(steps) + "\n")
+    if entry.checks:
+        parts.append("How to find out:\n\n" + "\n".join(f"- {_marked(step)}" for step in entry.checks) + "\n")
     parts += [
         f"On the {side}:\n\n" + "\n".join(f"- {_marked(step)}" for step in steps) + "\n"
         for side, steps in (("device", entry.do.device), ("broker", entry.do.broker))
         if steps
     ]
-    if entry.devices_print:
-        texts = (f"- {item.stack}: `{item.text}`" for item in entry.devices_print)
+    printed = devices_print(code)
+    if printed:
+        texts = (f"- {item.stack}: `{item.text}`" for item in printed)
         parts.append("Devices print:\n\n" + "\n".join(texts) + "\n")
     return "\n".join(parts)
 
@@ -198,13 +198,15 @@ def _action_rows(actions: Mapping[Action, Explanation]) -> Iterator[tuple[str, .
         yield f'<a id="action-{action}"></a>`{action}`', _marked(entry.means), _all(entry.do)
 
 
-def _print_rows(codes: Mapping[Code, Explanation]) -> Iterator[tuple[str, ...]]:
-    found: dict[tuple[str, str], list[Code]] = {}
-    for code, entry in codes.items():
-        for item in entry.devices_print:
-            found.setdefault((item.stack, item.text), []).append(code)
-    for (stack, text), where in sorted(found.items(), key=lambda row: (row[0][0].lower(), row[0][1])):
-        yield stack, f"`{text}`", "<br>".join(f"[`{code}`](#{code})" for code in where)
+def _print_rows() -> Iterator[tuple[str, ...]]:
+    for item in sorted(device_texts(), key=lambda item: (item.stack.lower(), item.text)):
+        number = "" if item.number is None else written(item.number)
+        yield item.stack, f"`{item.text}`", number, "<br>".join(f"[`{code}`](#{code})" for code in item.codes)
+
+
+def written(number: int) -> str:
+    """Write a number as those who meet it do: small ones in decimal, others in hexadecimal."""
+    return str(number) if abs(number) < 6_000 else f"{'-' if number < 0 else ''}0x{abs(number):04X}"
 
 
 def _all(do: Remedies) -> str:
