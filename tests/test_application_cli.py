@@ -23,7 +23,10 @@ from support.broker import FREE, tls
 from support.commands import Said, doorlog, free_fixed_port, free_offset, write_yaml
 from support.pki import Pki
 
-COMMANDS = ("run", "check", "health", "passwd", "schema", "tail", "show", "simulate", "verify", "device", "devices")
+COMMANDS = (
+    "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "simulate", "verify",
+    "device", "devices",
+)  # fmt: skip
 USERS = {"plugins": {"amqtt_doorlog.PasswordFilePlugin": {"password_file": "users.txt"}}}
 
 

@@ -36,6 +36,9 @@ TESTED_THROUGH = {
     "test_application_verify_output.py": "test_application_commands_verify.py",
     "test_application_show_output.py": "test_application_commands_show.py",
     "test_application_tail_output.py": "test_application_commands_tail.py",
+    "test_application_log_table.py": "test_application_commands_query.py",
+    "test_application_query_output.py": "test_application_commands_query.py",
+    "test_application_summary_output.py": "test_application_commands_summary.py",
     "test_application_log_progress.py": "test_application_commands_verify.py",
     "test_application_directory_options.py": "test_application_commands_devices.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
@@ -156,9 +159,9 @@ def test_a_library_stays_in_its_room(package: str, rooms: set[str]) -> None:
 def test_only_declared_libraries_are_imported() -> None:
     """By the names of their packages; see ``dependencies`` in pyproject.toml."""
     declared = {
-        "amqtt", "argon2", "cryptography", "dacite", "google", "nats", "opentelemetry", "orjson", "prometheus_client",
-        "pydantic", "pydantic_core", "requests", "rich", "structlog", "transitions", "typer", "uvloop", "websockets",
-        "yaml", "zstandard",
+        "amqtt", "argon2", "cryptography", "dacite", "duckdb", "google", "nats", "opentelemetry", "orjson",
+        "prometheus_client", "pydantic", "pydantic_core", "requests", "rich", "structlog", "transitions", "typer",
+        "uvloop", "websockets", "yaml", "zstandard",
     }  # fmt: skip
     used = {found.package for found in IMPORTS} - set(sys.stdlib_module_names) - {"doorlog", PLUGINS}
     assert used <= declared

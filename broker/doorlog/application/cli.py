@@ -234,10 +234,10 @@ def schema() -> None:
 
 
 app.command(**commands_tail.HELP)(commands_tail.tail)
+app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_summary.HELP)(commands_summary.summary)
 app.command(**commands_query.HELP)(commands_query.query)
 app.command(**commands_why.HELP)(commands_why.why)
-app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
 app.add_typer(commands_devices.app, **commands_devices.DEVICES)

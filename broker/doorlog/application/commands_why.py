@@ -20,7 +20,7 @@ HELP: Final[dict[str, Any]] = {
     "epilog": examples(
         "doorlog why server_certificate_unknown_ca",
         'doorlog why "The certificate is not correctly signed by the trusted CA"',
-        "doorlog why -0x2700          a number, in any notation",
+        "doorlog why 0x2700           a number, in any notation",
         "doorlog why - < device.log   what stands in a device's log",
         "doorlog why                  all codes",
     ),

@@ -171,6 +171,7 @@ def connect(memory: str | None = None) -> DuckDBPyConnection:
 def lock(connection: DuckDBPyConnection, files: Iterable[str], folders: Iterable[str] = ()) -> None:
     """Let a connection read these files, and write in these folders, for ever, and nothing else of the machine."""
     connection.execute(f"SET allowed_paths = [{_list(files)}]; SET allowed_directories = [{_list(folders)}]")
+    connection.execute("SET python_enable_replacements = false")  # a table is no variable of ours
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 

@@ -1,0 +1,138 @@
+"""``doorlog query`` as it is typed: rows for a pipe, for a terminal and as JSON, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from doorlog.application.cli import ExitCode
+from doorlog.application.query_output import print_answer
+from doorlog.readers.table import open_table
+from support.commands import DOORLOG, Said, doorlog
+from support.log_files import WrittenLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> WrittenLog:
+    log = WrittenLog(tmp_path)
+    log.append(2, device="pump-17")
+    log.rotate()
+    log.compress()
+    log.append(1, message="a\tb\x1b[2J\u202e")
+    return log
+
+
+def query(log: WrittenLog, sql: str, *options: str) -> Said:
+    return doorlog("query", sql, "--log", log.live, *options)
+
+
+def test_in_a_pipe_columns_are_parted_by_tabs(log: WrittenLog) -> None:
+    said = query(log, "SELECT time, sequence, device_id, attempts FROM records ORDER BY sequence")
+
+    assert (said.code, said.err) == (0, [])
+    assert said.out == [
+        "time\tsequence\tdevice_id\tattempts",
+        "2026-03-01T15:02:17.250Z\t1\tpump-17\t1",
+        "2026-03-01T15:02:17.250Z\t2\tpump-17\t1",
+        "2026-03-01T15:02:17.250Z\t3\t\t1",
+    ]
+
+
+def test_a_value_forges_neither_a_column_nor_a_word(log: WrittenLog) -> None:
+    sql = "SELECT message FROM records WHERE sequence = 3"
+
+    assert query(log, sql).out == ["message", "a\\u0009b\\u001B[2J\\u202E"]
+    assert [json.loads(line) for line in query(log, sql, "--json").out] == [{"message": "a\tb\x1b[2J\u202e"}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown", "plain"),
+    [
+        ("NULL", "", None),
+        ("true", "true", True),
+        ("1.5::DECIMAL(4,1)", "1.5", 1.5),
+        ("'nan'::DOUBLE", "nan", None),
+        ("170141183460469231731687303715884105727::HUGEINT", "1701411834604692317316873037158841057", None),
+        ("INTERVAL 90 SECONDS", "90.0", 90.0),
+        ("DATE '2026-03-01'", "2026-03-01", "2026-03-01"),
+        ("TIME '10:00:00'", "10:00:00", "10:00:00"),
+        ("TIMESTAMPTZ '2026-03-01 10:00:00+02'", "2026-03-01T08:00:00.000Z", "2026-03-01T08:00:00.000Z"),
+        ("{'a': [1, NULL]}", '{"a":[1,null]}', {"a": [1, None]}),
+        ("MAP {1: 'x'}", '{"1":"x"}', {"1": "x"}),
+        ("'ab'::BLOB", "b'ab'", "b'ab'"),
+    ],
+)
+def test_every_type_can_be_shown(log: WrittenLog, sql: str, shown: str, plain: object) -> None:
+    assert query(log, f"SELECT {sql} AS x").out[1].startswith(shown)
+    found = json.loads(query(log, f"SELECT {sql} AS x", "--json").out[0])["x"]
+    assert found == plain or isinstance(found, str)
+
+
+def test_on_a_terminal_columns_are_aligned(log: WrittenLog) -> None:
+    read, write = pty.openpty()
+    argv = [*DOORLOG, "query", "SELECT sequence, device_id FROM records ORDER BY 1", "--log", str(log.live)]
+    done = subprocess.run(argv, stdout=write, stderr=subprocess.PIPE, text=True, check=True)
+    lines = os.read(read, 10_000).decode().splitlines()
+
+    assert lines == ["sequence  device_id", "1         pump-17", "2         pump-17", "3         -"]
+    assert done.stderr.splitlines() == ["3 rows"]
+
+
+def test_on_a_terminal_a_long_answer_is_cut_and_said(
+    log: WrittenLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with open_table(log.live) as table:
+        print_answer(table.ask("SELECT range FROM range(5000)"), as_json=False)
+    said = capsys.readouterr()
+
+    assert len(said.out.splitlines()) == 1_001
+    assert "the first 1,000 rows; in a pipe all are printed" in said.err
+
+
+def test_a_query_is_read_from_standard_input(log: WrittenLog) -> None:
+    argv = [*DOORLOG, "query", "-", "--log", str(log.live), "--json"]
+    done = subprocess.run(argv, input="SELECT count(*) AS n\nFROM records", capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == {"n": 3}
+
+
+def test_a_reader_may_go(log: WrittenLog) -> None:
+    sql = "SELECT range, repeat('x', 100) FROM range(100000)"
+    with subprocess.Popen([*DOORLOG, "query", sql, "--log", str(log.live)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "hint"),
+    [
+        ("COPY records TO 'x'", "expected one SELECT: the log is only read"),
+        ("SELECT nothing FROM records", 'Referenced column "nothing" not found'),
+        ("selec 1", "syntax error"),
+        ("", "expected one SELECT"),
+    ],
+)
+def test_what_is_no_query_is_told(log: WrittenLog, sql: str, hint: str) -> None:
+    said = query(log, sql)
+
+    assert said.code == ExitCode.USAGE
+    assert hint in "\n".join(said.err)
+
+
+def test_two_columns_of_one_name_are_no_object(log: WrittenLog) -> None:
+    said = query(log, "SELECT 1 AS a, 2 AS a", "--json")
+
+    assert said.code == ExitCode.USAGE
+    assert "several columns are named 'a': name each its own with AS" in said.err[0]
+
+
+def test_there_must_be_a_log(tmp_path: Path) -> None:
+    assert doorlog("query", "SELECT 1", "--log", tmp_path / "no").code == ExitCode.SETTINGS

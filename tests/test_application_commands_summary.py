@@ -1,0 +1,107 @@
+"""``doorlog summary`` as it is typed: a day in numbers, for a person and for a program."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorlog.application.cli import ExitCode
+from support.commands import doorlog
+from support.log_files import WrittenLog
+
+HOSTILE = "\x1b[2J\u202epump\n" + "x" * 250
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> WrittenLog:
+    """An hour ago pump-17 was admitted; since then somebody with an odd name fails, and an address."""
+    log = WrittenLog(tmp_path)
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    sequence = 0
+
+    def add(minutes: int, code: str, device: str | None, ip: str) -> None:
+        nonlocal sequence
+        sequence += 1
+        event = {
+            "action": "connect",
+            "code": code,
+            "outcome": "success" if code == "admitted" else "failure",
+            "sequence": sequence,
+            "id": f"x-{sequence}",
+        }
+        moment = (hour_ago + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+        log.append(1, event=event, source={"ip": ip}, device=device, **{"@timestamp": moment})
+
+    add(0, "admitted", "pump-17", "192.0.2.17")
+    add(1, "server_certificate_unknown_ca", HOSTILE, "192.0.2.18")
+    add(2, "server_certificate_unknown_ca", HOSTILE, "192.0.2.18")
+    add(3, "not_tls", None, "198.51.100.1")
+    add(4, "not_tls", None, "198.51.100.2")
+    return log
+
+
+def test_a_day_in_numbers(log: WrittenLog) -> None:
+    said = doorlog("summary", "--log", log.live.parent)
+
+    assert (said.code, said.err) == (0, [])
+    text = "\n".join(said.out)
+    assert said.out[0] == "5 attempts in 1 day: 1 admitted (20.0%), 4 failed"
+    assert "as long before: 0 attempts: 0 admitted" in text
+    assert "WHO FAILED: 1 device, 1 of them since then, not before" in text
+    assert "0 and 2 unknown addresses" in text
+    assert "(unknown) 198.51.100.2" in text
+    assert "doorlog why not_tls" in text
+    assert "\\u001B[2J\\u202Epump\\u000Axxx" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+
+
+def test_only_so_many_devices_are_listed(log: WrittenLog) -> None:
+    said = doorlog("summary", "--log", log.live, "--top", "1")
+
+    assert "and 2 more (--top)" in said.out
+
+
+def test_for_a_program_nothing_is_cut(log: WrittenLog) -> None:
+    found = json.loads("\n".join(doorlog("summary", "--log", log.live, "--json").out))
+
+    assert (found["attempts"], found["failed"], found["failing"]) == (5, 4, 3)
+    assert found["devices"][0]["device"] == HOSTILE
+    assert found["devices"][0]["new"] is True
+    assert found["codes"][0] | {"first": "", "last": ""} == {
+        "code": "not_tls", "attempts": 2, "before": 0, "devices": 0, "sources": 2, "first": "", "last": "", "new": True,
+    }  # fmt: skip
+    assert found["until"].endswith("Z")
+
+
+def test_a_span_in_which_nothing_happened(log: WrittenLog) -> None:
+    said = doorlog("summary", "--log", log.live, "--until", "2026-01-02T00:00:00Z", "--since", "1h")
+
+    assert said.code == 0
+    assert "nobody came: is this the right log?" in said.out
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--since", "yesterday"), "a span back such as"),
+        (("--until", "later"), "a span back such as"),
+        (("--since", "2026-03-02T00:00:00Z", "--until", "2026-03-01T00:00:00Z"), "expected a time before --until"),
+        (("--top", "0"), "greater than or equal to 1"),
+        (("-c", "x.yaml"), "has no effect with --log"),
+    ],
+)
+def test_what_can_not_be_meant_is_told(log: WrittenLog, options: tuple[str, ...], hint: str) -> None:
+    said = doorlog("summary", "--log", log.live, *options)
+
+    assert said.code == ExitCode.USAGE
+    assert hint in " ".join(said.err)
+
+
+def test_there_must_be_a_log(tmp_path: Path) -> None:
+    said = doorlog("summary", "--log", tmp_path / "no")
+
+    assert said.code == ExitCode.SETTINGS
+    assert "name the log with --log" in said.err[0]
