@@ -80,6 +80,7 @@ docs: dev ## make the pages in docs anew from what they describe
 	$(BIN)/python -m doorlog.events.explanations >docs/codes.md
 	$(BIN)/python -m doorlog.application.reference >docs/configuration.md
 	PYTHONPATH=tests $(BIN)/python -m support.log_page >docs/log.md
+	PYTHONPATH=tests $(BIN)/python -m support.reading_page
 
 lock: ## pin all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --extra query --extra web --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
