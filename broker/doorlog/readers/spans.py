@@ -16,9 +16,9 @@ _A_SECOND: Final = timedelta(seconds=1)
 """Names leave out what is less."""
 
 
-def begun(path: Path) -> datetime | None:
+def begun(name: str) -> datetime | None:
     """Return when the first record of a closed segment was written; None for a file whose name does not say."""
-    found = _BEGUN.search(path.name)
+    found = _BEGUN.search(name)
     try:
         return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if found else None
     except ValueError:
@@ -36,7 +36,7 @@ def files_between(files: Sequence[Path], since: datetime | None, until: datetime
     for path, following in pairwise(chain(files, (None,))):
         if path is None:
             continue
-        first, after = begun(path), begun(following) if following is not None else None
+        first, after = begun(path.name), begun(following.name) if following is not None else None
         is_before = since is not None and after is not None and after + _A_SECOND < since
         is_after = until is not None and first is not None and first > until
         if not is_before and not is_after:

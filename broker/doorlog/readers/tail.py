@@ -15,6 +15,7 @@ from doorlog.readers.search import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from doorlog.readers.files import OpenLog
     from doorlog.readers.filters import Filters
@@ -57,11 +58,11 @@ def tail_of(log: OpenLog, filters: Filters, count: int) -> Tail:
         LogError: A file can not be read.
     """
     tail = Tail()
-    is_older = log.live is not None and _take_live(log.live, filters, count, tail)
+    is_old = log.live is not None and _take_live(log.live, filters, count, tail)
     for file in reversed(log.files if log.live is None else log.files[:-1]):
-        if is_older or (tail.last is not None and len(tail.found) >= count):
+        if is_old or (tail.last is not None and len(tail.found) >= count):
             break
-        is_older = _take_closed(file, filters, count, tail)
+        is_old = _take_closed(file, filters, count, tail)
     return tail
 
 
@@ -99,11 +100,11 @@ def blocks_backwards(file: BinaryIO, chunk: int = _CHUNK) -> Iterator[bytes]:
 def _take_live(file: BinaryIO, filters: Filters, count: int, tail: Tail) -> bool:
     """Take from the live file; return whether records older than what is wanted were reached."""
     for block in blocks_backwards(file):
-        is_older = _is_older(block[: block.index(b"\n")], filters)
+        is_old = is_older(block[: block.index(b"\n")], filters)
         if tail.last is None or filters.may_match(block):
             _take_backwards(block, filters, count, tail)
-        if tail.last is not None and (len(tail.found) >= count or is_older):
-            return is_older
+        if tail.last is not None and (len(tail.found) >= count or is_old):
+            return is_old
     return False
 
 
@@ -120,11 +121,11 @@ def _take_closed(file: LogFile, filters: Filters, count: int, tail: Tail) -> boo
     """Take from a closed segment, which may be compressed and is read from its beginning; as ``_take_live``."""
     room = count - len(tail.found)
     found: deque[Found] = deque(maxlen=room)
-    last, is_older = None, False
+    last, is_old = None, False
     for block in blocks_of([file]):
         data = block.data[block.start : block.stop]
         if data:
-            is_older = is_older or _is_older(data[: data.index(b"\n")], filters)
+            is_old = is_old or is_older(data[: data.index(b"\n")], filters)
             last = _last_position(data, last) if tail.last is None else None
         if room > 0 and filters.may_match(data):
             found.extend(filter(None, (wanted(line, filters) for line in data.split(b"\n")[:-1])))
@@ -132,15 +133,17 @@ def _take_closed(file: LogFile, filters: Filters, count: int, tail: Tail) -> boo
             tail.damaged.append(block.file)
     tail.last = tail.last or last
     tail.found.extendleft(reversed(found))
-    return is_older
+    return is_old
 
 
 def _last_position(lines: bytes, before: Position | None) -> Position | None:
     return next(filter(None, map(position_of, reversed(lines.split(b"\n")[:-1]))), before)
 
 
-def _is_older(line: bytes, filters: Filters) -> bool:
-    if filters.since is None:
+def is_older(line: bytes, filters: Filters, than: datetime | None = None) -> bool:
+    """Whether a record is older than a moment; than ``since``, if none is given. None of both: it is not."""
+    limit = than or filters.since
+    if limit is None:
         return False
     moment = time_of(text_at(parsed(line), "@timestamp"))
-    return moment is not None and moment < filters.since
+    return moment is not None and moment < limit
