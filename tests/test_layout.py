@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("certificates", "settings"),
     ("log", "identity", "door"),
     ("embedded", "readers"),
-    ("simulation",),
+    ("simulation", "web"),
     ("application",),
     ("__main__",),
 )
@@ -159,9 +159,9 @@ def test_a_library_stays_in_its_room(package: str, rooms: set[str]) -> None:
 def test_only_declared_libraries_are_imported() -> None:
     """By the names of their packages; see ``dependencies`` in pyproject.toml."""
     declared = {
-        "amqtt", "argon2", "cryptography", "dacite", "duckdb", "google", "nats", "opentelemetry", "orjson",
-        "prometheus_client", "pydantic", "pydantic_core", "requests", "rich", "structlog", "transitions", "typer",
-        "uvloop", "websockets", "yaml", "zstandard",
+        "amqtt", "argon2", "cryptography", "dacite", "duckdb", "google", "jinja2", "nats", "opentelemetry", "orjson",
+        "prometheus_client", "pydantic", "pydantic_core", "requests", "rich", "starlette", "structlog", "transitions",
+        "typer", "uvicorn", "uvloop", "websockets", "yaml", "zstandard",
     }  # fmt: skip
     used = {found.package for found in IMPORTS} - set(sys.stdlib_module_names) - {"doorlog", PLUGINS}
     assert used <= declared

@@ -20,6 +20,7 @@ from doorlog.application import (
     commands_summary,
     commands_tail,
     commands_verify,
+    commands_web,
     commands_why,
 )
 from doorlog.application.commands import EXIT_CODES, FILE, AsJson, Config, ExitCode, examples, fail, say, warn
@@ -238,6 +239,7 @@ app.command(**commands_show.HELP)(commands_show.show)
 app.command(**commands_summary.HELP)(commands_summary.summary)
 app.command(**commands_query.HELP)(commands_query.query)
 app.command(**commands_why.HELP)(commands_why.why)
+app.command(**commands_web.HELP)(commands_web.web)
 app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
 app.add_typer(commands_devices.app, **commands_devices.DEVICES)

@@ -64,6 +64,7 @@ def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None
         for found in _wanted_of(block, filters, below):
             if len(page.found) == count:
                 page.older = _sequence(page.found[-1].line)
+                page.reached = text_at(page.found[-1].record, "@timestamp")
                 return page
             page.found.append(found)
         page.reached = text_at(parsed(first), "@timestamp") or page.reached

@@ -1,0 +1,139 @@
+"""The log in numbers, for the overview and the page of a device: one question at a time, not twice within seconds."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from doorlog.errors import DirectoryError
+from doorlog.identity.overview import addresses, summaries
+from doorlog.identity.store import open_to_read
+from doorlog.readers.changes import attempts_of, break_of
+from doorlog.readers.summary import summary_of
+from doorlog.readers.table import open_table
+from doorlog.readers.timeline import timeline_of
+from doorlog.web.chart import chart_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from doorlog.identity.overview import DeviceSummary
+
+_FRESH_SECONDS: Final = 4.0
+_MOST_SLOTS: Final = 72
+_MOST_DEVICES: Final = 25
+_MOST_SHOWN: Final = 200
+_MEMORY: Final = "1GB"
+
+
+class Numbers:
+    """Asks the log and the directory of devices. Called from any thread.
+
+    Args:
+        log: The live file.
+        directory: What is known of the devices.
+        index: Returns what is kept of a closed segment.
+    """
+
+    def __init__(self, log: Path, directory: Path | None, index: Callable[[Path], Path | None]) -> None:
+        self._log = log
+        self._directory = directory
+        self._index = index
+        self._one = Lock()
+        self._answers: dict[float, tuple[float, dict[str, Any]]] = {}
+
+    def overview(self, since: datetime, until: datetime) -> dict[str, Any]:
+        """Return what the overview shows of a span; an answer of a few seconds ago will do.
+
+        Raises:
+            LogError: The log can not be read.
+        """
+        length = (until - since).total_seconds()
+        with self._one:
+            asked, answer = self._answers.get(length, (0.0, {}))
+            if not answer or time.monotonic() - asked > _FRESH_SECONDS:
+                answer = self._overview(since, until)
+                self._answers[length] = (time.monotonic(), answer)
+            return answer
+
+    def _overview(self, since: datetime, until: datetime) -> dict[str, Any]:
+        begun = time.perf_counter()
+        before = since - (until - since)
+        with open_table(self._log, since=before, until=until, index=self._index, memory=_MEMORY) as table:
+            summary = summary_of(table, since, until)
+            timeline = timeline_of(table, since, until, _MOST_SLOTS)
+        states = Counter(device.state for device in self._devices())
+        return {
+            "summary": summary,
+            "timeline": timeline,
+            "chart": chart_of(timeline),
+            "states": states,
+            "failing": summary.devices[:_MOST_DEVICES],
+            "new": [code for code in summary.codes if code.new],
+            "took": time.perf_counter() - begun,
+        }
+
+    def device(self, name: str, since: datetime, until: datetime) -> dict[str, Any]:
+        """Return what the page of a device shows.
+
+        Raises:
+            LogError: The log can not be read.
+        """
+        begun = time.perf_counter()
+        with (
+            self._one,
+            open_table(self._log, since=since, until=until, index=self._index, memory=_MEMORY) as table,
+        ):
+            attempts = attempts_of(table, name, since, until)
+            broken = break_of(table, name, attempts, until)
+            timeline = timeline_of(table, since, until, _MOST_SLOTS)
+        found = self._devices(name)
+        return {
+            "attempts": attempts[:_MOST_SHOWN],
+            "number": len(attempts),
+            "broken": broken,
+            "summary": found[0] if found else None,
+            "addresses": self._addresses(name),
+            "marks": timeline.marks,
+            "lanes": lanes_of(attempts, since, until),
+            "took": time.perf_counter() - begun,
+        }
+
+    def _devices(self, name: str | None = None) -> list[DeviceSummary]:
+        if self._directory is None or not self._directory.exists():
+            return []
+        try:
+            with closing(open_to_read(self._directory)) as connection:
+                return summaries(connection, time.time(), name)
+        except (DirectoryError, sqlite3.Error):  # the log tells enough
+            return []
+
+    def _addresses(self, name: str) -> list[tuple[str, float, float, int]]:
+        if self._directory is None or not self._directory.exists():
+            return []
+        try:
+            with closing(open_to_read(self._directory)) as connection:
+                return addresses(connection, name)
+        except (DirectoryError, sqlite3.Error):
+            return []
+
+
+def lanes_of(attempts: list[Any], since: datetime, until: datetime) -> list[tuple[str, list[tuple[float, str]]]]:
+    """Return dots over time for a picture of a device: admissions, and a lane for each code, the first one on top.
+
+    Returns:
+        For each lane its name, and for each attempt where it is (0 to 960) and what it was.
+    """
+    length = (until - since).total_seconds()
+    lanes: dict[str, list[tuple[float, str]]] = {}
+    for attempt in reversed(attempts):
+        name = "admitted" if attempt.is_admitted else attempt.code or "unknown"
+        x = (attempt.time - since).total_seconds() / length * 960
+        lanes.setdefault(name, []).append((round(x, 1), f"{attempt.time:%Y-%m-%d %H:%M:%S} UTC: {name}"))
+    return sorted(lanes.items(), key=lambda lane: lane[0] != "admitted")

@@ -1,0 +1,171 @@
+"""One function for each page: what was asked for, looked up in a thread, and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+
+from doorlog.errors import DoorlogError
+from doorlog.events.codes import Code, Outcome, Stage
+from doorlog.readers.files import open_log
+from doorlog.readers.pages import page_of
+from doorlog.readers.show import shown
+from doorlog.readers.story import story_of
+from doorlog.text import safe_text
+from doorlog.web.numbers import Numbers
+from doorlog.web.query import FIELDS, read_query
+from doorlog.web.rows import row_of
+from doorlog.web.story import fields_of, stages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from doorlog.web.live import Live
+
+_ROWS: Final = 100
+_SPANS: Final = {"1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+_LONGEST: Final = 300
+
+
+class Pages:
+    """All pages of one log.
+
+    Args:
+        log: The live file.
+        directory: What is known of the devices.
+        live: Tells what comes.
+        index: Returns what is kept of a closed segment.
+    """
+
+    def __init__(self, log: Path, directory: Path | None, live: Live, index: Callable[[Path], Path | None]) -> None:
+        self._log = log
+        self._live = live
+        self._numbers = Numbers(log, directory, index)
+        self._templates = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["safe_text"] = lambda text: safe_text(str(text), _LONGEST)
+        self._templates.filters["clock"] = _clock
+        self._templates.globals["spans"] = _SPANS
+
+    async def overview(self, request: Request) -> Response:
+        """``/``: the frame at once; the numbers are fetched by the script, or by a link."""
+        return self._shown("overview.html", span=_span(request))
+
+    async def numbers(self, request: Request) -> Response:
+        """``/numbers``: the log in numbers, as a part of a page, or as a page of its own."""
+        span = _span(request)
+        now = datetime.now(UTC)
+        found = await asyncio.to_thread(self._numbers.overview, now - _length(span), now)
+        name = "_numbers.html" if "part" in request.query_params else "numbers.html"
+        return self._shown(name, span=span, **found)
+
+    async def log(self, request: Request) -> Response:
+        """``/log``: the latest records that are wanted, and from there on back."""
+        query = read_query(request.query_params)
+        begun = time.perf_counter()
+        page = await asyncio.to_thread(self._page, query)
+        return self._shown(
+            "log.html",
+            query=query,
+            page=page,
+            rows=[row_of(found) for found in page.found],
+            fields=FIELDS,
+            codes=list(Code),
+            stages=list(Stage),
+            outcomes=list(Outcome),
+            took=time.perf_counter() - begun,
+            megabytes=page.looked_at / 1e6,
+        )
+
+    async def events(self, request: Request) -> Response:
+        """``/log/events``: what comes, as server-sent events."""
+        if self._live.is_full:
+            return PlainTextResponse("too many watch already\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        stream = self._live.watch(read_query(request.query_params).filters)
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    async def attempt(self, request: Request) -> Response:
+        """``/attempt/ID``: one attempt, told as a story."""
+        name = request.path_params["name"]
+        begun = time.perf_counter()
+        found = await asyncio.to_thread(self._shown_attempt, name)
+        if not found.records:
+            return self._shown("error.html", HTTPStatus.NOT_FOUND, what=f"no attempt {safe_text(name, 80)} in the log",
+                               hint="It may have been deleted with the segment that it was in.")  # fmt: skip
+        return self._shown(
+            "attempt.html",
+            name=found.connection or name,
+            steps=story_of(found.records, found.connection),
+            stages=stages_of(found.records),
+            records=[fields_of(record) for record in found.records],
+            device=next((one for record in found.records if (one := _device_of(record))), None),
+            took=time.perf_counter() - begun,
+        )
+
+    async def device(self, request: Request) -> Response:
+        """``/device/ID``: what happened to a device, and what changed before it began to fail."""
+        span, name = _span(request, "30d"), request.path_params["name"]
+        now = datetime.now(UTC)
+        found = await asyncio.to_thread(self._numbers.device, name, now - _length(span), now)
+        status = HTTPStatus.OK if found["attempts"] or found["summary"] else HTTPStatus.NOT_FOUND
+        return self._shown("device.html", status, name=name, span=span, **found)
+
+    async def not_found(self, _request: Request, _error: Exception) -> Response:
+        """Answer what nobody knows."""
+        return self._shown("error.html", HTTPStatus.NOT_FOUND, what="there is no such page", hint="")
+
+    async def failed(self, _request: Request, error: Exception) -> Response:
+        """Tell an error, without a word of where in the code it arose."""
+        told = str(error) if isinstance(error, DoorlogError) else "something went wrong in here"
+        hint = "The broker is not affected: the page only reads its log."
+        return self._shown("error.html", HTTPStatus.SERVICE_UNAVAILABLE, what=safe_text(told, _LONGEST), hint=hint)
+
+    def _page(self, query: Any) -> Any:
+        with open_log(self._log) as opened:
+            return page_of(opened, query.filters, _ROWS, query.below)
+
+    def _shown_attempt(self, name: str) -> Any:
+        with open_log(self._log) as first, open_log(self._log) as second:
+            files = iter((first.files, second.files))
+            return shown(lambda: next(files), name)
+
+    def _shown(self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(template).render(**values), status)
+
+
+def _span(request: Request, usual: str = "24h") -> str:
+    wanted = request.query_params.get("since", usual)
+    return wanted if wanted in _SPANS else usual
+
+
+def _length(span: str) -> timedelta:
+    hours = {"h": 1, "d": 24}[span[-1]] * int(span[:-1])
+    return timedelta(hours=hours)
+
+
+def _device_of(record: dict[str, Any]) -> str | None:
+    device = record.get("device")
+    name = device.get("id") if isinstance(device, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _clock(moment: datetime | float | None) -> str:
+    """Write a moment as RFC 3339, in UTC; the script shows it in the zone of the reader."""
+    if moment is None:
+        return ""
+    when = datetime.fromtimestamp(moment, UTC) if isinstance(moment, int | float) else moment
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

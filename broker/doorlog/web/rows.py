@@ -1,0 +1,63 @@
+"""A record to what one row of the page shows: plain values, which the page escapes wherever it shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from doorlog.events.codes import Action
+from doorlog.readers.record import number_at, text_at, value_at
+from doorlog.readers.search import items_at
+from doorlog.text import safe_text
+
+if TYPE_CHECKING:
+    from doorlog.readers.tail import Found
+
+_LONGEST: Final = 600
+
+
+class Row(NamedTuple):
+    """What is shown of a record."""
+
+    time: str
+    sequence: int
+    state: str
+    """``ok``, ``bad`` or ``info``."""
+    what: str
+    """The code, or the action of a record that has none."""
+    device: str
+    is_sure: bool
+    """Whether the device is certain, not likely."""
+    candidates: int
+    """How many devices it may have been, where it is not known."""
+    message: str
+    link: str
+    """The id by which the attempt is found."""
+
+
+def row_of(found: Found) -> Row:
+    """Return what is shown of a record, whatever stands in it."""
+    record = found.record
+    outcome, action = text_at(record, "event", "outcome"), text_at(record, "event", "action") or "record"
+    code = text_at(record, "event", "code")
+    evidence = value_at(record, "doorlog", "device")
+    state = "bad" if outcome == "failure" else "ok" if action == Action.CONNECT else "info"
+    return Row(
+        time=_short(text_at(record, "@timestamp")),
+        sequence=number_at(record, "event", "sequence") or 0,
+        state=state,
+        what=_short(code if action == Action.CONNECT and code else f"{action} {code or ''}".strip()),
+        device=_short(text_at(record, "device", "id")),
+        is_sure=text_at(evidence, "confidence") == "certain",
+        candidates=len(items_at(evidence, "candidates")),
+        message=safe_text(text_at(record, "message") or text_at(record, "event", "reason") or "", _LONGEST),
+        link=text_at(record, "doorlog", "connection_id") or text_at(record, "event", "id") or "",
+    )
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """Return a row as JSON values, for the script that adds it to the page."""
+    return row._asdict()
+
+
+def _short(text: str | None) -> str:
+    return safe_text(text or "", 200)
