@@ -39,6 +39,8 @@ TESTED_THROUGH = {
     "test_application_log_table.py": "test_application_commands_query.py",
     "test_application_query_output.py": "test_application_commands_query.py",
     "test_application_summary_output.py": "test_application_commands_summary.py",
+    "test_web_numbers.py": "test_web_pages.py",
+    "test_web_server.py": "test_web_pages.py",
     "test_application_log_progress.py": "test_application_commands_verify.py",
     "test_application_directory_options.py": "test_application_commands_devices.py",
     "test_door_authority.py": "test_door_protocol.py",  # an interface, and the shape of an answer
@@ -49,6 +51,7 @@ TESTED_THROUGH = {
     "test_events_audit_parts.py": "test_events_parts.py",
     "test_settings_base.py": "test_settings_models.py",
     "test_settings_log_models.py": "test_settings_models.py",
+    "test_settings_local_models.py": "test_settings_models.py",
     "test_log_status.py": "test_log_writer.py",  # the shape of an answer
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
     "test_identity_counters.py": "test_identity_learner.py",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from doorlog.settings.base import Setting
 from doorlog.settings.load import parse_settings
+from doorlog.settings.local_models import LocalSettings
 from doorlog.settings.models import DoorSettings, PluginSettings, Settings
 from doorlog.settings.reference import GROUPS, PLUGINS, page
 
@@ -55,7 +56,7 @@ def test_every_key_has_a_row_that_says_what_it_does(place: str, group: type[Sett
 
 
 def test_every_group_has_a_section() -> None:
-    undocumented = {Setting, DoorSettings, Settings} | {group for _place, group in GROUPS}
+    undocumented = {Setting, LocalSettings, DoorSettings, Settings} | {group for _place, group in GROUPS}
     found = list(Setting.__subclasses__())
     for model in found:
         found += model.__subclasses__()

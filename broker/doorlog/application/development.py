@@ -12,9 +12,10 @@ from pathlib import Path
 from doorlog.certificates.development import DEMO_DEVICE, DEMO_USER, DevelopmentPki, create_development_pki
 from doorlog.door.door import Door
 from doorlog.settings.log_models import FileLogSettings, LogSettings
-from doorlog.settings.models import DeviceSettings, ListenerSettings, PluginSettings, Settings, TlsSettings
+from doorlog.settings.models import DeviceSettings, ListenerSettings, PluginSettings, Settings, TlsSettings, WebSettings
 
 _PORTS = {"plain": 1883, "tls": 8883, "mtls": 8884, "ws": 8083, "wss": 8084}
+_PAGE_PORT = 8880
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -53,6 +54,7 @@ def development_settings(folder: Path, *, bind_all: bool, port_offset: int) -> t
             }
         ),
         device=DeviceSettings(),
+        web=WebSettings(bind=f"127.0.0.1:{_PAGE_PORT + port_offset}"),
         log=LogSettings(file=FileLogSettings(path=folder / "log" / "doorlog.jsonl"), console="auto"),
     )
     return settings, pki
@@ -64,6 +66,7 @@ def welcome(pki: DevelopmentPki, settings: Settings, door: Door) -> str:
     ca, user = _path(pki.ca_certificate), f'-u {DEMO_USER} -P "$(cat {_path(pki.password_file)})"'
     certificate = f"--cert {_path(pki.device_certificate)} --key {_path(pki.device_key)}"
     log = _path(settings.log.file.path) if settings.log.file else ""
+    page = f"   Page: http://{settings.web.bind}" if settings.web is not None else ""
     return f"""\
 doorlog is ready. Publish with the demo user over TLS:
 
@@ -78,7 +81,7 @@ and see a device that does not trust us being recorded:
   mosquitto_pub -h localhost -p {port["tls"]} --capath /etc/ssl/certs -i my-device -t hello -m world
 
 Also: plain {port["plain"]}, WebSocket {port["ws"]}, WebSocket over TLS {port["wss"]}.
-{_network(settings, ca)}Records: {log}   Stop: Ctrl-C
+{_network(settings, ca)}Records: {log}{page}   Stop: Ctrl-C
 """
 
 

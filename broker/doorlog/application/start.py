@@ -9,8 +9,10 @@ from pathlib import Path
 from doorlog.application.check import check_settings
 from doorlog.application.development import development_settings, welcome
 from doorlog.application.service import serve
+from doorlog.application.web_process import beside
 from doorlog.door.door import Door
 from doorlog.errors import AddressError, SettingsError
+from doorlog.identity.directory import directory_path
 from doorlog.settings.load import load_settings
 from doorlog.settings.models import ListenerSettings, Settings
 
@@ -77,8 +79,16 @@ def _refuse(settings: Settings, source: str, warn: Say) -> None:
 
 
 def _serve(settings: Settings, on_started: Callable[[Door], None]) -> None:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, on_started))
+    log = settings.log.file.path if settings.log.file is not None else None
+    bind = settings.web.bind if settings.web is not None else None
+
+    def started(door: Door) -> None:
+        on_started(door)
+        if page is not None:
+            page.start()
+
+    with beside(log, directory_path(settings), bind) as page, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(settings, started))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

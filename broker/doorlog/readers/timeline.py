@@ -22,7 +22,7 @@ FROM records WHERE time >= $since AND time <= $until AND attempts > 0 GROUP BY A
 _EVENTS: Final = """
 SELECT time, action, listener, generation, served_issuer FROM records
 WHERE time >= $since AND time <= $until AND action IN ('certificate_served', 'audit_started')
-ORDER BY time DESC LIMIT 200
+ORDER BY time DESC, sequence DESC LIMIT 200
 """
 
 

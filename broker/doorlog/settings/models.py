@@ -5,7 +5,6 @@ Each attribute's docstring is what the configuration reference prints.
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from doorlog.settings.base import Setting
+from doorlog.settings.local_models import BIND, MonitorSettings, WebSettings, is_ip
 from doorlog.settings.log_models import (
     CheckpointSettings,
     FileLogSettings,
@@ -43,19 +43,8 @@ __all__ = [
     "Settings",
     "SinkSettings",
     "TlsSettings",
+    "WebSettings",
 ]
-
-_BIND = re.compile(
-    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>(?:[0-9A-Za-z_-]{1,63}(?:\.[0-9A-Za-z_-]{1,63})*)?)):(?P<port>[0-9]{1,5})"
-)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
@@ -138,8 +127,8 @@ class ListenerSettings(Setting):
     @field_validator("bind", mode="before")
     @classmethod
     def _bind_has_address_and_port(cls, value: Any) -> Any:
-        match = _BIND.fullmatch(value) if isinstance(value, str) else None
-        if match is None or int(match["port"]) > 65535 or (match["v6"] and not _is_ip(match["v6"])):
+        match = BIND.fullmatch(value) if isinstance(value, str) else None
+        if match is None or int(match["port"]) > 65535 or (match["v6"] and not is_ip(match["v6"])):
             raise ValueError('expected "address:port", as in "127.0.0.1:8883" or "[::1]:8883"')
         return value
 
@@ -156,7 +145,7 @@ class ListenerSettings(Setting):
     @property
     def address(self) -> tuple[str, int]:
         """The host to bind ("" is every address) and the port."""
-        match = _BIND.fullmatch(self.bind)
+        match = BIND.fullmatch(self.bind)
         assert match is not None  # noqa: S101 - the validator let it through
         return match["v6"] or match["host"] or "", int(match["port"])
 
@@ -164,7 +153,7 @@ class ListenerSettings(Setting):
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the listener."""
         host = self.address[0]
-        return ip_address(host).is_loopback if _is_ip(host) else host == "localhost"
+        return ip_address(host).is_loopback if is_ip(host) else host == "localhost"
 
 
 class LimitsSettings(Setting):
@@ -233,29 +222,6 @@ class ServiceSettings(Setting):
     """``service.instance.id``; without it, a new one at each start."""
 
 
-class MonitorSettings(Setting):
-    """``/health`` (JSON) and ``/metrics`` (Prometheus) about the log, its sinks and the door."""
-
-    bind: str
-    """``address:port`` of this machine, as in ``127.0.0.1:9883``: nobody else can ask."""
-
-    @field_validator("bind", mode="before")
-    @classmethod
-    def _bind_is_of_this_machine(cls, value: Any) -> Any:
-        match = _BIND.fullmatch(value) if isinstance(value, str) else None
-        host = (match["v6"] or match["host"]) if match else ""
-        if match is None or int(match["port"]) > 65535 or not _is_ip(host) or not ip_address(host).is_loopback:
-            raise ValueError('expected "127.0.0.1:port": others ask through a proxy of yours that checks who they are')
-        return value
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address to bind and the port."""
-        match = _BIND.fullmatch(self.bind)
-        assert match is not None  # noqa: S101 - the validator let it through
-        return match["v6"] or match["host"], int(match["port"])
-
-
 class DoorSettings(Setting):
     """What the door and its log need, whatever broker stands behind them."""
 
@@ -282,6 +248,8 @@ class Settings(DoorSettings):
     """What they may subscribe to and publish: topic plugins."""
     broker: BrokerSettings = BrokerSettings()
     """The amqtt broker behind the door."""
+    web: WebSettings | None = None
+    """The page; without it, ``doorlog web`` shows it when it is wanted."""
 
     @field_validator("auth")
     @classmethod

@@ -38,6 +38,7 @@ from doorlog.settings.models import (
     ServiceSettings,
     Settings,
     TlsSettings,
+    WebSettings,
 )
 
 GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
@@ -56,6 +57,7 @@ GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
     ("limits", LimitsSettings),
     ("service", ServiceSettings),
     ("monitor", MonitorSettings),
+    ("web", WebSettings),
 )
 """The groups of a configuration, in the order of the page."""
 PLUGINS: Final = (

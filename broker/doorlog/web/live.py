@@ -21,7 +21,7 @@ from doorlog.readers.tail import wanted
 from doorlog.web.rows import plain, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from doorlog.readers.filters import Filters
@@ -70,7 +70,7 @@ class Live:
         """Whether nobody more can watch."""
         return len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self, filters: Filters) -> AsyncIterator[bytes]:
+    async def watch(self, filters: Filters) -> AsyncGenerator[bytes, None]:
         """Yield events, and a comment now and then so that the connection is known to be open."""
         watcher = Watcher(filters)
         self._watchers.append(watcher)

@@ -25,6 +25,9 @@ class Row(NamedTuple):
     what: str
     """The code, or the action of a record that has none."""
     device: str
+    """Its id, for a link."""
+    shown: str
+    """Its id, for the eye."""
     is_sure: bool
     """Whether the device is certain, not likely."""
     candidates: int
@@ -46,7 +49,8 @@ def row_of(found: Found) -> Row:
         sequence=number_at(record, "event", "sequence") or 0,
         state=state,
         what=_short(code if action == Action.CONNECT and code else f"{action} {code or ''}".strip()),
-        device=_short(text_at(record, "device", "id")),
+        device=text_at(record, "device", "id") or "",
+        shown=_short(text_at(record, "device", "id")),
         is_sure=text_at(evidence, "confidence") == "certain",
         candidates=len(items_at(evidence, "candidates")),
         message=safe_text(text_at(record, "message") or text_at(record, "event", "reason") or "", _LONGEST),

@@ -48,7 +48,7 @@ function addRow(table, template, row) {
   if (row.device) {
     const link = document.createElement("a");
     link.href = "/device/" + encodeURIComponent(row.device);
-    link.textContent = row.device;
+    link.textContent = row.shown;
     device.append(link, row.is_sure ? "" : "?");
   } else if (row.candidates) {
     device.textContent = "one of " + row.candidates;

@@ -1,0 +1,73 @@
+"""What changed before a device began to fail, as somebody would say it who compared the records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorlog.readers.changes import Attempt, Break, attempts_of, break_of, changes_between
+from doorlog.readers.table import open_table
+from support.web_log import Day, rotation
+
+BEFORE = Attempt(
+    time=datetime(2026, 3, 1, tzinfo=UTC), outcome="success", code="admitted", stage="session", message=None,
+    connection_id="a", source_ip="192.0.2.1", listener="tls", confidence="certain", generation=1, served_sha256="AA",
+    served_issuer="CN=CA 1", server_name="mqtt", ja4="t13", tls_version="1.3", user_name="pump", client_sha256="11",
+)  # fmt: skip
+
+
+def broken(day: Day, device: str) -> Break | None:
+    since, until = day.now - timedelta(days=2), day.now + timedelta(seconds=1)
+    with open_table(day.log.live) as table:
+        return break_of(table, device, attempts_of(table, device, since, until), until)
+
+
+def test_the_certificate_was_another_one(tmp_path: Path) -> None:
+    day = rotation(tmp_path)
+    day.attempt(1, "server_certificate_unknown_ca", "meter-4", issuer="CA 2")
+    found = broken(day, "pump-17")
+
+    assert found is not None
+    assert (found.failures, found.others) == (3, 1)
+    assert found.last_success is not None
+    assert found.first_failure.time - found.last_success.time == timedelta(hours=13)
+    assert found.changes == [
+        "we serve another certificate, by CN=CA 2, before by CN=CA 1 (generation 1 to 2)",
+    ]
+
+
+def test_a_device_that_gets_in_is_not_broken(tmp_path: Path) -> None:
+    day = rotation(tmp_path)
+    day.attempt(0.1, "admitted", "pump-17")
+
+    assert broken(day, "pump-17") is None
+    assert broken(day, "nobody") is None
+
+
+def test_a_device_that_never_got_in_has_nothing_to_compare_with(tmp_path: Path) -> None:
+    day = Day(tmp_path)
+    day.attempt(1, "bad_password", "pump-17")
+    found = broken(day, "pump-17")
+
+    assert found is not None
+    assert (found.last_success, found.changes) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"served_sha256": "BB"}, "we serve another certificate, by the same issuer, CN=CA 1 (generation 1 to 1)"),
+        ({"listener": "mtls"}, "it came to listener mtls, before to tls"),
+        ({"client_sha256": "22"}, "its certificate is another one: 22, before 11"),
+        ({"ja4": "t12"}, "its TLS library or its settings are others (JA4): t12, before t13"),
+        ({"server_name": "old"}, "it asks for another server name: old, before mqtt"),
+        ({"source_ip": "192.0.2.2"}, "its address is another one: 192.0.2.2, before 192.0.2.1"),
+        ({"user_name": "other"}, "it uses another user name: other, before pump"),
+    ],
+)
+def test_each_difference_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+    assert list(changes_between(BEFORE, BEFORE._replace(**changes))) == [sentence]
+    assert list(changes_between(BEFORE, BEFORE)) == []

@@ -1,0 +1,147 @@
+"""The pages as a browser without script gets them: what they say, what they escape, and what they refuse."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from support.web import served
+from support.web_log import HOSTILE, Day, rotation
+
+PAGES = ["/", "/numbers?since=24h", "/log", "/device/pump-17", "/attempt/{id}", "/nowhere"]
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Day:
+    return rotation(tmp_path)
+
+
+async def test_the_log_shows_the_latest_first_and_leads_on(day: Day) -> None:
+    for number in range(150):
+        day.attempt(1, "not_tls", message=f"visitor {number}")
+    async with served(day.log.live) as site:
+        first = await site.get("/log")
+        (older,) = re.findall(r'href="(/log\?below=\d+)"', first.text)
+        second = await site.get(older)
+
+    assert re.findall(r"visitor (\d+)", first.text) == [str(number) for number in range(149, 49, -1)]
+    assert re.findall(r"visitor (\d+)", second.text) == [str(number) for number in range(49, -1, -1)]
+    assert "here the log begins" in second.text
+
+
+async def test_filters_stand_in_the_url(day: Day) -> None:
+    async with served(day.log.live) as site:
+        page = await site.get("/log?device=pump-17&outcome=failure&since=1d&stage=handshake&source=192.0.2.0/24")
+        wrong = await site.get("/log?since=yesterday&source=pump&stage=x")
+
+    assert len(re.findall("<tr data-sequence", page.text)) == 3
+    assert 'value="pump-17"' in page.text
+    assert "<option selected>failure" in page.text
+    for mistake in ("since: expected a time", "source: expected an address", "stage: expected one of"):
+        assert mistake in wrong.text
+
+
+async def test_an_attempt_is_told_as_a_story(day: Day) -> None:
+    name = day.attempt(1, "server_certificate_unknown_ca", "pump-17", issuer="CA 2")
+    async with served(day.log.live) as site:
+        page = await site.get(f"/attempt/{name}")
+        by_event = await site.get(f"/attempt/x-{day.log.sequence}")
+
+    assert page.text == by_event.text.replace(
+        by_event.text[by_event.text.index("found in") :], page.text[page.text.index("found in") :]
+    )
+    assert re.findall(r'<li class="(\w+)"><span>(\w+)', page.text) == [
+        ("passed", "TCP"), ("stopped", "TLS"), ("never", "CONNECT"), ("never", "credentials"), ("never", "session"),
+    ]  # fmt: skip
+    assert "likely pump-17: it was here before" in page.text
+    assert "The device does not trust the issuer" in page.text
+    assert "Install the root CA as trust anchor" in page.text
+
+
+async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day) -> None:
+    async with served(day.log.live) as site:
+        page = await site.get("/device/pump-17")
+        well = await site.get("/device/pump-18")
+
+    assert "What changed before it began to fail" in page.text
+    assert "we serve another certificate, by CN=CA 2, before by CN=CA 1 (generation 1 to 2)" in page.text
+    assert "What changed" not in well.text
+
+
+async def test_the_overview_counts_and_names_who_fails(day: Day) -> None:
+    async with served(day.log.live) as site:
+        page = await site.get("/numbers?since=24h")
+
+    text = re.sub(r"<[^>]+>", " ", page.text)
+    assert re.search(r"12\s+attempts", text)
+    assert re.search(r"75\.0%\s+admitted", text)
+    assert re.search(r"pump-17\s+server_certificate_unknown_ca\s+3", text)
+    assert "tls serves generation 2, issued by CN=CA 2" in text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_what_a_client_chose_stands_there_as_text(day: Day, path: str) -> None:
+    name = day.attempt(0.1, "bad_password", HOSTILE, message=HOSTILE, issuer=HOSTILE)
+    asked = path.format(id=name).replace("pump-17", quote(HOSTILE, safe=""))
+    async with served(day.log.live) as site:
+        page = await site.get(asked)
+
+    assert "<img src=x" not in page.text
+    assert "alert(2)</script>" not in page.text
+    assert "\u202e" not in page.text
+    assert ("&lt;img" in page.text) is (path not in ("/", "/nowhere"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/static/page.js", "/static/nowhere"])
+async def test_every_answer_forbids_what_it_need_not_do(day: Day, path: str) -> None:
+    async with served(day.log.live) as site:
+        answer = await site.get(path.format(id="x-1"))
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "set-cookie" not in answer.headers
+    assert "server" not in answer.headers
+    assert not re.search(
+        r"<script(?![^>]*src=)|style=|\son\w+=|https?://(?!127)", answer.text.replace("http://www.w3.org", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/attempt/nothing", 404),
+        ("/device/nobody", 404),
+        ("/nowhere", 404),
+        ("/static/../pages.py", 404),
+        ("/log?below=x", 200),
+    ],
+)
+async def test_what_is_not_there(day: Day, path: str, status: int) -> None:
+    async with served(day.log.live) as site:
+        assert (await site.get(path)).status == status
+
+
+async def test_a_log_that_can_not_be_read_is_told_without_a_traceback(day: Day) -> None:
+    async with served(day.log.live) as site:
+        day.log.live.rename(day.log.live.with_suffix(".gone"))
+        page = await site.get("/log")
+
+    assert page.status == 503
+    assert "is not there: name the log with --log" in page.text
+    assert "Traceback" not in page.text
+
+
+async def test_compressed_segments_are_indexed_and_counted(day: Day) -> None:
+    day.log.rotate()
+    day.log.compress()
+    day.attempt(0.1, "not_tls")
+    async with served(day.log.live) as site:
+        page = await site.get("/numbers?since=24h")
+
+    assert re.search(r"<b>13</b> attempts", page.text)
