@@ -100,11 +100,10 @@ def _password(file: Path | None, host: str) -> str | None:
 
 
 def _live_file(path: Path) -> Path:
-    from doorlog.log.segments import live_file
-    from doorlog.readers.files import telling
+    from doorlog.readers.files import open_log
 
-    with telling(path):
-        return live_file(path) if path.is_dir() else path
+    with open_log(path) as opened:
+        return opened.path
 
 
 def _server(
