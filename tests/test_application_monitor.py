@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from doorlog.application.facts import Facts
 from doorlog.application.health import ask_monitor
 from doorlog.application.monitor import Monitor
 from doorlog.errors import AddressError
+from doorlog.events.codes import GapCause
 from doorlog.log.sink import SinkStatus
 from doorlog.log.status import LogStatus
 from doorlog.settings.models import MonitorSettings
@@ -29,7 +31,7 @@ FAILING = LogStatus(mode="strict", failure="No space left on device", sequence=4
 
 @contextmanager
 def asked(status: LogStatus = WELL) -> Iterator[Monitor]:
-    monitor = Monitor(LOOPBACK, lambda: status, lambda: (21, 20))
+    monitor = Monitor(LOOPBACK, lambda: Facts(status, accepted=21, connects=20))
     try:
         yield monitor
     finally:
@@ -50,7 +52,10 @@ def test_a_log_that_is_well_is_told_as_json() -> None:
         status, body = get(monitor, "/health")
     told = json.loads(body)
     assert (status, told["status"]) == (200, "ok")
-    assert told["log"] == {"mode": "durable", "failure": None, "sequence": 48, "waiting": 1, "unwritten": 0}
+    assert told["log"] == {
+        "mode": "durable", "failure": None, "sequence": 48, "waiting": 1, "unwritten": 0, "lag": 0.0,
+        "gaps": dict.fromkeys(GapCause, 0), "missing": dict.fromkeys(GapCause, 0),
+    }  # fmt: skip
     assert told["sinks"][0]["dropped"] == 1
     assert told["door"] == {"accepted": 21, "connects": 20}
 
@@ -129,7 +134,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         asked() as monitor,
         pytest.raises(AddressError, match=r"monitor\.bind: 127\.0\.0\.1:\d+: Address already in use"),
     ):
-        Monitor(("127.0.0.1", monitor.port), lambda: WELL, lambda: (0, 0))
+        Monitor(("127.0.0.1", monitor.port), lambda: Facts(WELL, accepted=0, connects=0))
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:9883", ":9883", "10.0.0.1:9883", "localhost:1", "127.0.0.1:99999", 9883])
