@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorlog.events.codes import Code, DisconnectCause, GapCause, Stage
 from doorlog.events.records import Event
-from doorlog.watch.tally import MOST_GENERATIONS, OTHER, Served, Tally
+from doorlog.watch.tally import MOST_COHORTS, MOST_GENERATIONS, OTHER, Served, Tally
 from support.events import (
     admitted_connect,
     ended_session,
@@ -78,6 +78,20 @@ def test_only_the_latest_generations_are_kept() -> None:
 
     kept = {generation for _, generation, _ in tally.counts().generations}
     assert kept == {str(number) for number in range(20 - MOST_GENERATIONS, 20)}
+
+
+def test_a_cohort_is_counted_apart_and_there_are_not_many() -> None:
+    tally = Tally(["tls"])
+    tally.count_cohort("berlin", failed_connect())
+    tally.count_cohort("berlin", admitted_connect())
+    tally.count_cohort("berlin", ended_session())
+    assert tally.counts().cohorts == {("berlin", "success"): 1, ("berlin", "failure"): 1}
+
+    for number in range(2 * MOST_COHORTS):
+        tally.count_cohort(f"cohort-{number}", failed_connect())
+    cohorts = tally.counts().cohorts
+    assert len({cohort for cohort, _ in cohorts}) == MOST_COHORTS + 1
+    assert cohorts[OTHER, "failure"] == MOST_COHORTS + 1
 
 
 def test_a_gap_is_counted_with_what_is_missing() -> None:

@@ -115,6 +115,7 @@ def health_of(facts: Facts) -> dict[str, Any]:
         "sinks": [asdict(sink) for sink in log.sinks],
         "door": {"accepted": facts.accepted, "connects": facts.connects},
         "attempts": _rows(counts.attempts, ("listener", "stage", "code", "outcome")),
+        "cohorts": _rows(counts.cohorts, ("cohort", "outcome")),
         "generations": _rows(counts.generations, ("listener", "generation", "outcome")),
         "sessions": counts.sessions,
         "disconnects": _rows(counts.disconnects, ("listener", "cause")),

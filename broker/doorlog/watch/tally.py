@@ -20,6 +20,8 @@ OTHER: Final = "other"
 """Stands for whatever is not on a closed list."""
 MOST_GENERATIONS: Final = 8
 """Generations of one listener's certificate that are counted apart: the latest."""
+MOST_COHORTS: Final = 200
+"""Cohorts that are counted apart; more than these are counted as ``other``."""
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of durations in seconds; ``limits.attempt_timeout`` is 10 s by default."""
 
@@ -62,6 +64,7 @@ class Counts:
     Attributes:
         attempts: By listener, stage, code and outcome; each accepted socket once.
         durations: From accept to verdict, by listener and outcome.
+        cohorts: Attempts by cohort and outcome; one attempt may be in several cohorts, or in none.
         generations: Attempts to whom a certificate was served, by listener, generation and outcome.
         disconnects: By listener and cause.
         refusals: What devices were refused to do, by listener and kind.
@@ -73,6 +76,7 @@ class Counts:
 
     attempts: dict[tuple[str, str, str, str], int]
     durations: dict[tuple[str, str], Durations]
+    cohorts: dict[tuple[str, str], int]
     generations: dict[tuple[str, str, str], int]
     disconnects: dict[tuple[str, str], int]
     refusals: dict[tuple[str, str], int]
@@ -95,6 +99,7 @@ class Tally:
         self._attempts: Counter[tuple[str, str, str, str]] = Counter()
         self._buckets: dict[tuple[str, str], list[int]] = {}
         self._seconds: dict[tuple[str, str], float] = {}
+        self._cohorts: dict[str, Counter[str]] = {}
         self._generations: dict[str, dict[int, Counter[str]]] = {}
         self._disconnects: Counter[tuple[str, str]] = Counter()
         self._refusals: Counter[tuple[str, str]] = Counter()
@@ -117,6 +122,19 @@ class Tally:
             elif isinstance(event, CertificateEvent):
                 self._certificate(event)
 
+    def count_cohort(self, cohort: str, event: Event) -> None:
+        """Count an attempt for a cohort that it is in.
+
+        Args:
+            cohort: A name that the operator chose.
+            event: Any event; only a ``connect`` counts.
+        """
+        if isinstance(event, ConnectEvent):
+            with self._lock:
+                if cohort not in self._cohorts and len(self._cohorts) >= MOST_COHORTS:
+                    cohort = OTHER
+                self._cohorts.setdefault(cohort, Counter(success=0, failure=0))[str(event.event.outcome)] += 1
+
     def count_gap(self, event: Event) -> None:
         """Count what the log says of itself: ``audit_gap``; on the log's thread, where it is made."""
         if isinstance(event, AuditEvent) and event.event.action is Action.AUDIT_GAP:
@@ -131,6 +149,11 @@ class Tally:
             return Counts(
                 attempts=dict(self._attempts),
                 durations={key: _durations(found, self._seconds[key]) for key, found in self._buckets.items()},
+                cohorts={
+                    (cohort, outcome): number
+                    for cohort, outcomes in self._cohorts.items()
+                    for outcome, number in outcomes.items()
+                },
                 generations={
                     (listener, str(generation), outcome): number
                     for listener, generations in self._generations.items()
