@@ -55,7 +55,7 @@ def test_each_rule_fires_when_it_should_and_not_otherwise() -> None:
 
 
 def test_each_rule_has_a_test_in_which_it_fires() -> None:
-    """A test names exactly what fires, so a rule that never does fails its own test, one that always does all others."""
+    """A test names exactly what fires: a rule that never does fails its own test, one that always does all others."""
     fired = [
         sample["labels"]
         for test in TESTS
