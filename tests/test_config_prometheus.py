@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +12,24 @@ import yaml
 from typer.main import get_command
 
 from doorlog.application.cli import app
-from doorlog.application.facts import Facts
-from doorlog.application.metrics import exposition
 from doorlog.events.codes import Code
-from doorlog.log.status import LogStatus
+from support.promtool import METRIC, metrics, needs_promtool, promtool
 
 FOLDER = Path(__file__).parent.parent / "config" / "prometheus"
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "doorlog-alerts.yml").read_text("utf-8"))["groups"][0]["rules"]
 TESTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "doorlog-alerts.test.yml").read_text("utf-8"))["tests"]
 NAMES = {rule["alert"] for rule in RULES}
-METRIC = re.compile(r"\b(?:doorlog|process)_[a-z_]+\b")
-WELL = LogStatus(mode="durable", failure=None, sequence=0, waiting=0, unwritten=0)
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-
-
-def metrics() -> set[str]:
-    """Return every name that a query may ask for."""
-    text = exposition(Facts(WELL, 0, 0)).decode()
-    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, flags=re.MULTILINE))
-    parts = {
-        f"{name}_{part}" for name, kind in kinds.items() if kind == "histogram" for part in ("bucket", "sum", "count")
-    }
-    return set(kinds) | parts
-
-
-def promtool(*words: str, cwd: Path = FOLDER) -> str:
-    done = subprocess.run(["promtool", *words], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @needs_promtool
 def test_prometheus_takes_the_files() -> None:
-    assert f"{len(RULES)} rules found" in promtool("check", "rules", "doorlog-alerts.yml")
-    promtool("check", "config", "prometheus.yml")
+    assert f"{len(RULES)} rules found" in promtool("check", "rules", "doorlog-alerts.yml", cwd=FOLDER)
+    promtool("check", "config", "prometheus.yml", cwd=FOLDER)
 
 
 @needs_promtool
 def test_each_rule_fires_when_it_should_and_not_otherwise() -> None:
-    promtool("test", "rules", "doorlog-alerts.test.yml")
+    promtool("test", "rules", "doorlog-alerts.test.yml", cwd=FOLDER)
 
 
 def test_each_rule_has_a_test_in_which_it_fires() -> None:

@@ -19,6 +19,7 @@ from support.clients.raw_tls import Offer, handshake_then, hello_then
 from support.doors import until
 from support.monitor import MONITOR, ask_monitor_of, health_of, samples_of, total
 from support.pki import Pki
+from support.promtool import read, told
 from support.records import following, read_records
 from support.users import our_auth, write_users
 
@@ -66,6 +67,7 @@ async def test_the_counts_add_up_and_no_label_is_a_clients(tmp_path: Path, pki: 
         assert health["sessions"]["plain"] == 1
         assert set(health["certificates"]) == {"tls", "mtls", "wss"}
 
+    assert set(read(text)) == set(told()), "what rules, dashboard and page are compared with is what a broker tells"
     allowed = {
         "listener": set(listeners(pki)),
         "stage": set(map(str, Stage)),
