@@ -103,7 +103,9 @@ class Collector:
         log, counts = self._facts.log, self._facts.counts
         yield _counter("log_records", "Sequence of the last record.", (), {(): log.sequence})
         yield _gauge("log_waiting", "Events that wait for the log's thread.", (), {(): log.waiting})
-        yield _gauge("log_lag_seconds", "How long the oldest of these has waited.", (), {(): log.lag})
+        yield _gauge(
+            "log_lag_seconds", "Seconds that the oldest event has waited for the log's thread.", (), {(): log.lag}
+        )
         yield _gauge("log_unwritten", "Records that the file has not taken.", (), {(): log.unwritten})
         yield _gauge("log_failing", "1 while the file can not be written.", (), {(): log.failure is not None})
         gaps = {(cause,): number for cause, number in counts.gaps.items()}
