@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import sys
@@ -18,10 +19,12 @@ from doorlog.application.facts import Facts
 from doorlog.application.health import ask_monitor
 from doorlog.application.monitor import Monitor
 from doorlog.errors import AddressError
-from doorlog.events.codes import GapCause
+from doorlog.events.codes import Code, GapCause
 from doorlog.log.sink import SinkStatus
 from doorlog.log.status import LogStatus
 from doorlog.settings.models import MonitorSettings
+from doorlog.watch.tally import Tally
+from support.events import failed_connect
 
 LOOPBACK = ("127.0.0.1", 0)
 SINK = SinkStatus("syslog tls://logs.example.com", sent=40, retried=2, dropped=1, waiting=7, fault="refused")
@@ -72,6 +75,20 @@ def test_the_health_command_hears_of_a_log_that_is_well() -> None:
     with asked() as monitor:
         health = ask_monitor("127.0.0.1:1", ("127.0.0.1", monitor.port))
     assert health == ("log", True, "the log is written, 48 records so far")
+
+
+def test_the_health_command_reads_all_that_a_large_broker_has_to_tell() -> None:
+    tally = Tally([f"listener-{number}" for number in range(40)])
+    for number, code in itertools.product(range(40), Code):
+        sample = failed_connect()
+        event = sample.event.model_copy(update={"code": code})
+        doorlog = sample.doorlog.model_copy(update={"listener": f"listener-{number}"})
+        tally.count(sample.model_copy(update={"event": event, "doorlog": doorlog}))
+    monitor = Monitor(LOOPBACK, lambda: Facts(WELL, 2_000, 2_000, counts=tally.counts()))
+    assert len(monitor.answer("/health")[2]) > 200_000
+    health = ask_monitor("127.0.0.1:1", ("127.0.0.1", monitor.port))
+    monitor.close()
+    assert health.healthy
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 200 OK\r\n\r\n[]", b"HTTP/1.0 200 OK\r\n\r\n{", b"hello\r\n\r\n"])
