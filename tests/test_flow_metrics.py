@@ -19,7 +19,7 @@ from support.clients.raw_tls import Offer, handshake_then, hello_then
 from support.doors import until
 from support.monitor import MONITOR, ask_monitor_of, health_of, samples_of, total
 from support.pki import Pki
-from support.promtool import read, told
+from support.promtool import needs_promtool, read, told
 from support.records import following, read_records
 from support.users import our_auth, write_users
 
@@ -84,6 +84,7 @@ async def test_the_counts_add_up_and_no_label_is_a_clients(tmp_path: Path, pki: 
                 assert value in allowed[label], name
 
 
+@needs_promtool
 async def test_promtool_finds_nothing_to_say_of_the_metrics(tmp_path: Path, pki: Pki) -> None:
     async with running(tmp_path, listeners(pki), monitor=MONITOR) as broker:
         await tcp_open_and_close(broker.target("plain"))

@@ -94,6 +94,19 @@ def test_a_cohort_is_counted_apart_and_there_are_not_many() -> None:
     assert cohorts[OTHER, "failure"] == MOST_COHORTS + 1
 
 
+def test_a_flood_is_counted_for_its_cohort_as_many_as_it_stands_for() -> None:
+    tally = Tally(["tls"])
+    tally.count_cohort("berlin", folded_passwords())
+    assert tally.counts().cohorts["berlin", "failure"] == 4_711
+
+    sample = folded_passwords()
+    assert sample.doorlog.flood is not None
+    refused = sample.doorlog.flood.model_copy(update={"action": "authorize"})
+    doorlog = sample.doorlog.model_copy(update={"flood": refused})
+    tally.count_cohort("berlin", sample.model_copy(update={"doorlog": doorlog}))
+    assert tally.counts().cohorts["berlin", "failure"] == 4_711
+
+
 def test_a_gap_is_counted_with_what_is_missing() -> None:
     tally = Tally(["tls"])
     for event in one_of_each():

@@ -9,7 +9,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause
-from doorlog.events.records import AuditEvent, AuthorizeEvent, CertificateEvent, ConnectEvent, DisconnectEvent
+from doorlog.events.records import (
+    AuditEvent,
+    AuthorizeEvent,
+    CertificateEvent,
+    ConnectEvent,
+    DisconnectEvent,
+    FloodEvent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,17 +130,18 @@ class Tally:
                 self._certificate(event)
 
     def count_cohort(self, cohort: str, event: Event) -> None:
-        """Count an attempt for a cohort that it is in.
+        """Count an attempt for a cohort that it is in; a ``flood`` of attempts as many as it stands for.
 
         Args:
             cohort: A name that the operator chose.
-            event: Any event; only a ``connect`` counts.
+            event: Any event, either all before the log folds repeats or all on the log's thread.
         """
-        if isinstance(event, ConnectEvent):
+        number = _attempts_in(event)
+        if number:
             with self._lock:
                 if cohort not in self._cohorts and len(self._cohorts) >= MOST_COHORTS:
                     cohort = OTHER
-                self._cohorts.setdefault(cohort, Counter(success=0, failure=0))[str(event.event.outcome)] += 1
+                self._cohorts.setdefault(cohort, Counter(success=0, failure=0))[str(event.event.outcome)] += number
 
     def count_gap(self, event: Event) -> None:
         """Count what the log says of itself: ``audit_gap``; on the log's thread, where it is made."""
@@ -202,6 +210,13 @@ class Tally:
             if len(generations) > MOST_GENERATIONS:
                 del generations[min(generations)]
         return found
+
+
+def _attempts_in(event: Event) -> int:
+    flood = event.doorlog.flood if isinstance(event, FloodEvent) else None
+    if flood is not None:
+        return flood.count if flood.action == "connect" else 0
+    return int(isinstance(event, ConnectEvent))
 
 
 def _known(code: str | None, codes: frozenset[str]) -> str:
