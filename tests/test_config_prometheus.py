@@ -74,5 +74,8 @@ def test_each_says_what_to_do_with_commands_that_there_are(rule: dict[str, Any])
     commands: Any = get_command(app)
     action = rule["annotations"]["action"]
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
-    assert set(re.findall(r"\bdoorlog ([a-z]+)", action)) <= set(commands.commands)
+    named = re.findall(r"\bdoorlog ([a-z]+)((?: (?:-{1,2}[a-z]+|CONFIG|[a-z_]+|\{\{[^}]*\}\}))*)", action)
+    for command, rest in named:
+        options = {option for parameter in commands.commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--?[a-z]+", rest)) <= options
     assert rule["annotations"]["summary"].startswith("{{ $labels.instance }}: ")
