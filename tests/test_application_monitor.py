@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import sys
@@ -14,12 +15,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from doorlog.application.facts import Facts
 from doorlog.application.health import ask_monitor
 from doorlog.application.monitor import Monitor
 from doorlog.errors import AddressError
+from doorlog.events.codes import Code, GapCause
 from doorlog.log.sink import SinkStatus
 from doorlog.log.status import LogStatus
 from doorlog.settings.models import MonitorSettings
+from doorlog.watch.tally import Tally
+from support.events import failed_connect
 
 LOOPBACK = ("127.0.0.1", 0)
 SINK = SinkStatus("syslog tls://logs.example.com", sent=40, retried=2, dropped=1, waiting=7, fault="refused")
@@ -29,7 +34,7 @@ FAILING = LogStatus(mode="strict", failure="No space left on device", sequence=4
 
 @contextmanager
 def asked(status: LogStatus = WELL) -> Iterator[Monitor]:
-    monitor = Monitor(LOOPBACK, lambda: status, lambda: (21, 20))
+    monitor = Monitor(LOOPBACK, lambda: Facts(status, accepted=21, connects=20))
     try:
         yield monitor
     finally:
@@ -50,7 +55,10 @@ def test_a_log_that_is_well_is_told_as_json() -> None:
         status, body = get(monitor, "/health")
     told = json.loads(body)
     assert (status, told["status"]) == (200, "ok")
-    assert told["log"] == {"mode": "durable", "failure": None, "sequence": 48, "waiting": 1, "unwritten": 0}
+    assert told["log"] == {
+        "mode": "durable", "failure": None, "sequence": 48, "waiting": 1, "unwritten": 0, "lag": 0.0,
+        "gaps": dict.fromkeys(GapCause, 0), "missing": dict.fromkeys(GapCause, 0),
+    }  # fmt: skip
     assert told["sinks"][0]["dropped"] == 1
     assert told["door"] == {"accepted": 21, "connects": 20}
 
@@ -67,6 +75,20 @@ def test_the_health_command_hears_of_a_log_that_is_well() -> None:
     with asked() as monitor:
         health = ask_monitor("127.0.0.1:1", ("127.0.0.1", monitor.port))
     assert health == ("log", True, "the log is written, 48 records so far")
+
+
+def test_the_health_command_reads_all_that_a_large_broker_has_to_tell() -> None:
+    tally = Tally([f"listener-{number}" for number in range(40)])
+    for number, code in itertools.product(range(40), Code):
+        sample = failed_connect()
+        event = sample.event.model_copy(update={"code": code})
+        doorlog = sample.doorlog.model_copy(update={"listener": f"listener-{number}"})
+        tally.count(sample.model_copy(update={"event": event, "doorlog": doorlog}))
+    monitor = Monitor(LOOPBACK, lambda: Facts(WELL, 2_000, 2_000, counts=tally.counts()))
+    assert len(monitor.answer("/health")[2]) > 200_000
+    health = ask_monitor("127.0.0.1:1", ("127.0.0.1", monitor.port))
+    monitor.close()
+    assert health.healthy
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 200 OK\r\n\r\n[]", b"HTTP/1.0 200 OK\r\n\r\n{", b"hello\r\n\r\n"])
@@ -129,7 +151,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         asked() as monitor,
         pytest.raises(AddressError, match=r"monitor\.bind: 127\.0\.0\.1:\d+: Address already in use"),
     ):
-        Monitor(("127.0.0.1", monitor.port), lambda: WELL, lambda: (0, 0))
+        Monitor(("127.0.0.1", monitor.port), lambda: Facts(WELL, accepted=0, connects=0))
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:9883", ":9883", "10.0.0.1:9883", "localhost:1", "127.0.0.1:99999", 9883])

@@ -10,7 +10,7 @@ import pytest
 from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.learner import Learner
-from doorlog.identity.overview import DeviceSummary, addresses, ids_like, summaries
+from doorlog.identity.overview import DeviceSummary, addresses, ids_like, states, summaries
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
 
@@ -169,3 +169,20 @@ def test_ids_are_found_by_their_beginning(fleet: Fleet) -> None:
     assert ids_like(fleet.connection, "pump", 10) == ["pump%", "pump-17", "pump-2"]
     assert ids_like(fleet.connection, "pump%", 10) == ["pump%"]
     assert ids_like(fleet.connection, "", 2) == ["PUMP", "pump%"]
+
+
+@pytest.mark.parametrize("at", [0.0, DAY + HOUR + 1, 2 * DAY, 28 * DAY + HOUR + 1])
+def test_the_states_are_counted_as_they_are_told(fleet: Fleet, at: float) -> None:
+    fleet.admitted("weekly", -7 * DAY)
+    for name in ("connected", "daily", "weekly", "failing", "claimed"):
+        fleet.admitted(name, 0)
+    for name in ("daily", "weekly", "weekly"):
+        fleet.left(name, HOUR)
+    fleet.failed("failing", 10)
+    fleet.failed("claimed", 10, claim=True)
+    fleet.failed("by-certificate", 20)
+    fleet.failed("nobody", 20, claim=True)
+    store_inventory(fleet.connection, [Imported("imported", None, None, None, None, (), ())], replace=False)
+
+    told = list(fleet.states(at).values())
+    assert states(fleet.connection, START + at) == {name: told.count(name) for name in ("failing", "silent", "ok")}

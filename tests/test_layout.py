@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("addresses", "errors", "text", "topics"),
     ("events", "passwords"),
     ("certificates", "settings"),
-    ("log", "identity", "door"),
+    ("log", "identity", "door", "watch"),
     ("embedded", "readers"),
     ("simulation", "web"),
     ("application",),

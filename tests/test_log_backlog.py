@@ -152,3 +152,19 @@ def test_the_first_event_waits_for_others_only_if_it_is_alone(monkeypatch: pytes
     backlog.put(failed_connect())
     assert len(backlog.take(10, gather=0.5)) == 2
     assert slept == [0.5]
+
+
+def test_the_lag_is_that_of_the_oldest_event_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("doorlog.log.backlog.monotonic", lambda: now)
+    backlog = Backlog(10)
+    assert backlog.lag() == 0
+    for moment in (100.0, 100.5, 101.0):
+        now = moment
+        backlog.put(failed_connect())
+    now = 103.0
+    assert backlog.lag() == 3.0
+    backlog.take(1)
+    assert backlog.lag() == 2.5
+    backlog.take(2)
+    assert backlog.lag() == 0

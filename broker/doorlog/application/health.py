@@ -25,7 +25,7 @@ _LISTEN: Final = "0A"
 _PAUSE: Final = 0.05  # seconds between two looks
 _CONNECT_TIMEOUT: Final = 2.0  # seconds
 
-_MAX_ANSWER: Final = 65_536
+_MAX_ANSWER: Final = 4_194_304  # each code at each listener is a row of it
 
 Address = tuple[str, int]
 """IP address and port."""

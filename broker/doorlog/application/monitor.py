@@ -12,14 +12,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from doorlog import __version__
+from doorlog.application.metrics import exposition
 from doorlog.errors import AddressError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
-    from prometheus_client import Metric
-
-    from doorlog.log.status import LogStatus
+    from doorlog.application.facts import Facts
 
 PATIENCE: Final = 2.0
 """Seconds that a request may take."""
@@ -31,8 +31,7 @@ class Monitor:
 
     Args:
         address: Where to listen; port 0 takes a free one.
-        status: Tells how the log does.
-        counts: Tells sockets accepted and ``connect`` events so far.
+        facts: Tells what is to be told; called on the monitor's thread.
 
     Attributes:
         port: The port that is bound.
@@ -41,11 +40,8 @@ class Monitor:
         AddressError: The address can not be bound.
     """
 
-    def __init__(
-        self, address: tuple[str, int], status: Callable[[], LogStatus], counts: Callable[[], tuple[int, int]]
-    ) -> None:
-        self._status = status
-        self._counts = counts
+    def __init__(self, address: tuple[str, int], facts: Callable[[], Facts]) -> None:
+        self._facts = facts
         try:
             self._server = HTTPServer(address, self._handler())
         except OSError as error:
@@ -65,9 +61,9 @@ class Monitor:
         """Answer a request: HTTP status, content type, body."""
         match path.partition("?")[0]:
             case "/health":
-                status = self._status()
-                text = json.dumps(health_of(status, *self._counts()), indent=2) + "\n"
-                return 200 if status.failure is None else 503, "application/json", text.encode()
+                facts = self._facts()
+                text = json.dumps(health_of(facts), indent=2) + "\n"
+                return 200 if facts.log.failure is None else 503, "application/json", text.encode()
             case "/metrics":
                 return self._metrics()
             case _:
@@ -75,12 +71,9 @@ class Monitor:
 
     def _metrics(self) -> tuple[int, str, bytes]:
         try:
-            from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - an optional extra
+            return 200, _PLAIN, exposition(self._facts())
         except ImportError:
             return 501, "text/plain", b'metrics need a package that is not installed: pip install "doorlog[metrics]"\n'
-        registry = CollectorRegistry()
-        registry.register(_Collector(self._status(), *self._counts()))
-        return 200, _PLAIN, generate_latest(registry)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         monitor = self
@@ -104,57 +97,34 @@ class Monitor:
         return Handler
 
 
-def health_of(status: LogStatus, accepted: int, connects: int) -> dict[str, Any]:
-    """Say how the log and its sinks do, as plain values for JSON.
+def health_of(facts: Facts) -> dict[str, Any]:
+    """Say how the broker does, as plain values for JSON: what ``/metrics`` says, without histograms.
 
     Args:
-        status: How the log does.
-        accepted: Sockets accepted so far.
-        connects: ``connect`` events so far.
+        facts: What is to be told.
     """
-    sinks = [asdict(sink) for sink in status.sinks]
+    log, counts = facts.log, facts.counts
     return {
-        "status": "ok" if status.failure is None else "failing",
-        "log": {key: value for key, value in asdict(status).items() if key != "sinks"},
-        "sinks": sinks,
-        "door": {"accepted": accepted, "connects": connects},
+        "status": "ok" if log.failure is None else "failing",
+        "version": __version__,
+        "log": {
+            **{key: value for key, value in asdict(log).items() if key != "sinks"},
+            "gaps": counts.gaps,
+            "missing": counts.missing,
+        },
+        "sinks": [asdict(sink) for sink in log.sinks],
+        "door": {"accepted": facts.accepted, "connects": facts.connects},
+        "attempts": _rows(counts.attempts, ("listener", "stage", "code", "outcome")),
+        "cohorts": _rows(counts.cohorts, ("cohort", "outcome")),
+        "generations": _rows(counts.generations, ("listener", "generation", "outcome")),
+        "sessions": counts.sessions,
+        "disconnects": _rows(counts.disconnects, ("listener", "cause")),
+        "refusals": _rows(counts.refusals, ("listener", "kind")),
+        "certificates": {name: asdict(served) for name, served in counts.served.items()},
+        "loop_delay_longest_seconds": facts.longest_delay,
+        "devices": facts.devices,
     }
 
 
-class _Collector:
-    """What Prometheus is told; no label is chosen by a client."""
-
-    def __init__(self, status: LogStatus, accepted: int, connects: int) -> None:
-        self._log = status
-        self._door = (
-            ("accepted", accepted, "Sockets accepted."),
-            ("connects", connects, "Attempts that were decided."),
-        )
-
-    def describe(self) -> list[Metric]:
-        """Say nothing in advance."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - an optional extra
-
-        log = self._log
-        for name, value, words in self._door:
-            yield CounterMetricFamily(f"doorlog_door_{name}", words, value=value)
-        yield CounterMetricFamily("doorlog_log_records", "Sequence of the last record.", value=log.sequence)
-        yield GaugeMetricFamily("doorlog_log_waiting", "Events that wait for the log's thread.", value=log.waiting)
-        yield GaugeMetricFamily("doorlog_log_unwritten", "Records that the file has not taken.", value=log.unwritten)
-        yield GaugeMetricFamily(
-            "doorlog_log_failing", "1 while the file can not be written.", value=log.failure is not None
-        )
-        counters = (("sent", "taken"), ("retried", "brought again"), ("dropped", "never delivered"))
-        for name, words in counters:
-            family = CounterMetricFamily(f"doorlog_sink_{name}", f"Records {words}, by sink.", labels=["sink"])
-            for sink in log.sinks:
-                family.add_metric([sink.name], getattr(sink, name))
-            yield family
-        waiting = GaugeMetricFamily("doorlog_sink_waiting", "Records that wait for a sink.", labels=["sink"])
-        for sink in log.sinks:
-            waiting.add_metric([sink.name], sink.waiting)
-        yield waiting
+def _rows(counts: Mapping[Any, int], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{**dict(zip(labels, key, strict=True)), "count": number} for key, number in sorted(counts.items())]

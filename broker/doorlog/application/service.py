@@ -16,6 +16,7 @@ from typing import Protocol, Self
 
 from doorlog import __version__
 from doorlog.application.expiry import watch_expiry
+from doorlog.application.facts import Instruments
 from doorlog.application.monitor import Monitor
 from doorlog.application.signals import signals
 from doorlog.certificates.chain import ChainReport, inspect_chain
@@ -79,15 +80,17 @@ class Service:
         self._chains = load_chains(settings)
         self._authority = build_authority(self._refused)
         self._naming = Naming(settings.device)
+        self._instruments = Instruments(settings.listeners, directory_path(settings))
         self.log = self._open_log()
+        self._record = self._instruments.counting(self.log.record)
         self.directory = self._naming.directory = self._open_directory()
-        self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self.log.record, self.log)
+        self.door = Door(settings.listeners, self._chains, settings.limits, self._authority, self._record, self.log)
         self._loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[str] = self._loop.create_future()
         self.log.attach(
             accepted=lambda: self.door.accepted, on_pressure=self._log_is_pressed, on_failure=self._log_failed
         )
-        self._expiry: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self.monitor: Monitor | None = None
 
     async def start(self) -> None:
@@ -106,18 +109,19 @@ class Service:
             self._close_directory()
             self._close_monitor()
             raise
-        self.log.record(audit_event(Action.AUDIT_STARTED, self.door))
+        self._record(audit_event(Action.AUDIT_STARTED, self.door))
         for event in certificate_events(self._settings, self._chains, self.door):
-            self.log.record(event)
-        self._expiry = asyncio.create_task(watch_expiry(self._chains, self.log.record))
+            self._record(event)
+        watching = (watch_expiry(self._chains, self._record), self._instruments.probe.watch())
+        self._tasks = tuple(asyncio.create_task(watch) for watch in watching)
 
     async def stop(self) -> None:
         """Record what is under way, end the sessions, close the log."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for task in self._tasks:
+            task.cancel()
         try:
             await self._empty()
-            self.log.record(audit_event(Action.AUDIT_STOPPED, self.door))
+            self._record(audit_event(Action.AUDIT_STOPPED, self.door))
         finally:
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(self._close_directory)
@@ -161,13 +165,14 @@ class Service:
             self.directory.close()
 
     def _refused(self, connection: DoorConnection, topic: str, what: str) -> None:
-        self.log.record(authorize_event(connection, topic, what, datetime.now(UTC)))
+        self._record(authorize_event(connection, topic, what, datetime.now(UTC)))
 
     def _open_monitor(self) -> Monitor | None:
         wanted = self._settings.monitor
         if wanted is None:
             return None
-        return Monitor(wanted.address, self.log.status, lambda: (self.door.accepted, self.door.connects))
+        instruments, log, door = self._instruments, self.log, self.door
+        return Monitor(wanted.address, lambda: instruments.facts(log.status(), door.accepted, door.connects))
 
     def _close_monitor(self) -> None:
         if self.monitor is not None:
@@ -196,7 +201,7 @@ class Service:
             service=service_part(service.name, __version__, service.instance_id or secrets.token_hex(6)),
             message_of=message_of,
             console=sys.stderr if console else None,
-            refine=self._naming,
+            refine=self._instruments.counting_gaps(self._naming),
             reason_of=reason_of,
             afterwards=self._naming.afterwards,
             publish=self._authority.publish,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import RLock
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from doorlog.events.codes import Action
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _HIGH: Final = 0.5
 """The part of its capacity from which on connections should be accepted more slowly."""
 _LOW: Final = 0.25
+_MARK_SECONDS: Final = 0.1  # how exactly it is known since when the oldest event waits
+_MOST_MARKS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Backlog:
         self._overflow: Overflow | None = None
         self._is_pressed = False
         self._closed = False
+        self._marks: deque[tuple[int, float]] = deque()  # tickets, and when they were given
         self.on_pressure = on_pressure
         self.recorded = 0
         self.taken = 0
@@ -79,6 +83,7 @@ class Backlog:
             if self._closed:
                 return False
             self.recorded += 1
+            self._mark(monotonic())
             waiting = self._queue.qsize()
             if self._overflow is not None:
                 self._overflow.count(event)
@@ -93,6 +98,11 @@ class Backlog:
             if is_new:
                 self.on_pressure(True)  # within the lock: the other thread's False must not overtake it
         return True
+
+    def lag(self) -> float:
+        """Return how many seconds the oldest event has waited, at most a tenth of a second too many; 0 for none."""
+        with self._lock:
+            return monotonic() - self._marks[0][1] if self._marks and len(self) else 0.0
 
     def wake(self) -> None:
         """Make ``take`` return."""
@@ -141,7 +151,16 @@ class Backlog:
             if found[-1] is self._overflow:  # nothing can stand behind it
                 self._overflow = None
             self.taken += sum(item.records if isinstance(item, Overflow) else 1 for item in found)
+            while self._marks and (self.taken >= self.recorded or self._next_mark() <= self.taken + 1):
+                self._marks.popleft()
             is_over = self._is_pressed and self._queue.qsize() <= self._low
             self._is_pressed = self._is_pressed and not is_over
             if is_over:
                 self.on_pressure(False)
+
+    def _mark(self, now: float) -> None:
+        if not self._marks or (now - self._marks[-1][1] >= _MARK_SECONDS and len(self._marks) < _MOST_MARKS):
+            self._marks.append((self.recorded, now))
+
+    def _next_mark(self) -> float:
+        return self._marks[1][0] if len(self._marks) > 1 else float("inf")

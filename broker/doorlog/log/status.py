@@ -18,6 +18,7 @@ class LogStatus:
         failure: Why the file can not be written; None while it can.
         sequence: ``event.sequence`` of the last record.
         waiting: Events that wait for the log's thread.
+        lag: Seconds that the oldest of these has waited.
         unwritten: Records that wait for a file that can not be written, or will be missing from it.
         sinks: How each other sink does.
     """
@@ -28,3 +29,4 @@ class LogStatus:
     waiting: int
     unwritten: int
     sinks: tuple[SinkStatus, ...] = ()
+    lag: float = 0.0

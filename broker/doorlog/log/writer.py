@@ -184,6 +184,7 @@ class Log:
             sequence=self._scribe.sequence,
             waiting=len(self._backlog),
             unwritten=self._scribe.unwritten,
+            lag=self._backlog.lag(),
             sinks=tuple(sink.status() for sink in self._sinks if hasattr(sink, "status")),
         )
 

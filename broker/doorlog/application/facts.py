@@ -1,0 +1,121 @@
+"""What the monitor tells: the log, the door, all that was counted, the event loop and the devices."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from doorlog.application.loop_probe import LoopProbe
+from doorlog.errors import DirectoryError
+from doorlog.identity.overview import states
+from doorlog.identity.store import open_to_read
+from doorlog.watch.tally import Counts, Durations, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from doorlog.events.records import Event
+    from doorlog.log.status import LogStatus
+
+DEVICES_SECONDS: Final = 60.0
+"""How long the states of the devices are told again before the directory is asked once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the monitor tells.
+
+    Attributes:
+        log: How the log does.
+        accepted: Sockets accepted so far.
+        connects: ``connect`` events so far.
+        counts: What was counted.
+        delays: How late the event loop came since the start.
+        longest_delay: Seconds, of the last minute.
+        devices: How many are in each state; None where no device is remembered, or nobody can tell.
+    """
+
+    log: LogStatus
+    accepted: int
+    connects: int
+    counts: Counts = field(default_factory=lambda: Tally(()).counts())
+    delays: Durations = field(default_factory=lambda: LoopProbe().delays())
+    longest_delay: float = 0.0
+    devices: Mapping[str, int] | None = None
+
+
+class Instruments:
+    """What measures a broker.
+
+    Args:
+        listeners: Their names.
+        directory: The file of the device directory, if there is one.
+    """
+
+    def __init__(self, listeners: Iterable[str], directory: Path | None) -> None:
+        self.tally = Tally(listeners)
+        self.probe = LoopProbe()
+        self._devices = DeviceStates(directory) if directory is not None else None
+
+    def counting(self, record: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return what counts an event and then records it: before the log folds repeats."""
+
+        def count_and_record(event: Event) -> None:
+            self.tally.count(event)
+            record(event)
+
+        return count_and_record
+
+    def counting_gaps(self, refine: Callable[[Event], Event]) -> Callable[[Event], Event]:
+        """Return what counts the log's gaps and then refines the event, on the log's thread."""
+
+        def count_and_refine(event: Event) -> Event:
+            self.tally.count_gap(event)
+            return refine(event)
+
+        return count_and_refine
+
+    def facts(self, log: LogStatus, accepted: int, connects: int) -> Facts:
+        """Return all facts, on the monitor's thread."""
+        return Facts(
+            log=log,
+            accepted=accepted,
+            connects=connects,
+            counts=self.tally.counts(),
+            delays=self.probe.delays(),
+            longest_delay=self.probe.longest,
+            devices=self._devices() if self._devices is not None else None,
+        )
+
+
+class DeviceStates:
+    """Asks the directory how many devices are failing, silent and ok; once a minute, however often it is asked.
+
+    Args:
+        path: The file of the directory.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._asked: float | None = None
+        self._last: Mapping[str, int] | None = None
+
+    def __call__(self) -> Mapping[str, int] | None:
+        """Return how many devices are in each state; None where the directory can not be read."""
+        now = self._clock()
+        if self._asked is None or now - self._asked >= DEVICES_SECONDS:
+            self._asked, self._last = now, self._read()
+        return self._last
+
+    def _read(self) -> Mapping[str, int] | None:
+        try:
+            with closing(open_to_read(self._path)) as connection:
+                return {str(state): number for state, number in states(connection, time.time()).items()}
+        except (DirectoryError, sqlite3.Error):
+            return None

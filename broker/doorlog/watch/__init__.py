@@ -1,0 +1,1 @@
+"""What is watched while the broker runs: ``tally`` counts every event, before repeats are folded."""

@@ -1,0 +1,54 @@
+"""The facts that the monitor tells: counted before the log folds, and the devices at most once a minute."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from doorlog.application.facts import DEVICES_SECONDS, DeviceStates, Instruments
+from doorlog.events.records import Event
+from doorlog.identity.inventory import Imported, store_inventory
+from doorlog.identity.store import open_store
+from doorlog.log.status import LogStatus
+from support.events import failed_connect, lost_records
+
+WELL = LogStatus(mode="durable", failure=None, sequence=48, waiting=1, unwritten=0)
+
+
+def import_device(path: Path, name: str) -> None:
+    with closing(open_store(path)) as connection:
+        store_inventory(connection, [Imported(name, None, None, None, None, (), ())], replace=False)
+
+
+def test_an_event_is_counted_and_goes_its_way() -> None:
+    instruments = Instruments(["tls"], None)
+    recorded: list[Event] = []
+    instruments.counting(recorded.append)(failed_connect())
+    refined = instruments.counting_gaps(lambda event: event)(lost_records())
+
+    facts = instruments.facts(WELL, 1, 1)
+    assert recorded == [failed_connect()]
+    assert refined == lost_records()
+    assert sum(facts.counts.attempts.values()) == 1
+    assert facts.counts.missing["write_failed"] == 42
+    assert facts.devices is None
+
+
+def test_the_directory_is_asked_once_a_minute(tmp_path: Path) -> None:
+    now = 0.0
+    path = tmp_path / "devices.db"
+    ask = DeviceStates(path, clock=lambda: now)
+    import_device(path, "pump-17")
+    assert ask() == {"failing": 0, "silent": 1, "ok": 0}
+
+    import_device(path, "pump-18")
+    now = DEVICES_SECONDS - 1
+    assert ask() == {"failing": 0, "silent": 1, "ok": 0}
+    now = DEVICES_SECONDS
+    assert ask() == {"failing": 0, "silent": 2, "ok": 0}
+
+
+def test_a_directory_that_is_not_there_or_damaged_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 100)
+    assert DeviceStates(tmp_path / "none.db")() is None
+    assert DeviceStates(tmp_path / "damaged.db")() is None
