@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity bench-read lock docs clean
+.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity bench-read lock docs screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ docs: dev ## make the pages in docs anew from what they describe
 	$(BIN)/python -m doorlog.application.reference >docs/configuration.md
 	PYTHONPATH=tests $(BIN)/python -m support.log_page >docs/log.md
 	PYTHONPATH=tests $(BIN)/python -m support.reading_page
+
+screenshots: dev clients ## pictures of the page in docs/screenshots, of a simulated fleet
+	PYTHONPATH=tests $(BIN)/python -m support.screenshots
 
 lock: ## pin all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --extra query --extra web --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
