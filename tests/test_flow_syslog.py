@@ -275,15 +275,18 @@ def test_a_receiver_that_never_reads_delays_nobody(transport: str, tmp_path: Pat
             file=file,
             settings=EACH,
         )
+        recorded = 0
         with log:
-            for _ in range(6000):
+            # Each new connection has room in the kernel: how much it takes to fill the queue depends on the machine.
+            while recorded < 6_000 or (not stalled.status().dropped and recorded < 40_000):
                 log.record(failed_connect())
-        assert sequences(read_records(tmp_path / "log")) == list(range(1, 6001))
+                recorded += 1
+        assert sequences(read_records(tmp_path / "log")) == list(range(1, recorded + 1))
     sentences = [said.next() for _ in range(said.sentences.qsize())]
     assert any("no sign of life for 0.2 s" in sentence for sentence in sentences)
     assert any("what waits for it fills its 1000000 bytes" in sentence for sentence in sentences)
     status = stalled.status()
-    assert status.sent + status.dropped == 6000
+    assert status.sent + status.dropped == recorded
     assert (status.waiting, status.dropped > 0) == (0, True)
 
 
