@@ -8,7 +8,8 @@ Read in the order of a request:
     rows         a record to what a row shows
     pages        one function for each page
     live         what comes to the log, to everybody who watches
-    overview     the log in numbers: what happened over time, beside the summary
+    numbers      the log in numbers, for the overview and the page of a device
     chart        bars over time, as SVG
+    story        how far an attempt came
     keeper       keeps the index of closed segments, so that long spans answer at once
 """
