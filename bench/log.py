@@ -22,7 +22,7 @@ from bench.log_events import maker, many, real_failures
 from bench.log_loop import delays
 from bench.log_rivals import RIVALS
 from bench.meters import resident_bytes
-from bench.results import number, table
+from bench.results import Row, as_markdown, number
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.stated import identify
 from doorlog.log import open_log, service_part
@@ -74,17 +74,6 @@ class Size:
 SMOKE = Size(records=300, rounds=1, loop_seconds=0.3, soak_seconds=0.5, strict_seconds=0.3)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; ``passed`` is None where nothing is asked for."""
-
-    what: str
-    measured: str
-    beside: str = ""
-    goal: str = ""
-    passed: bool | None = None
-
-
 @dataclass(slots=True)
 class Report:
     """Everything of one run."""
@@ -96,10 +85,7 @@ class Report:
         self.rows.append(Row(what, measured, beside, goal, passed))
 
     def as_markdown(self) -> str:
-        verdicts = {True: "pass", False: "**miss**", None: ""}
-        rows = [(row.what, row.measured, row.beside, row.goal, verdicts[row.passed]) for row in self.rows]
-        head = ("what", "measured", "beside", "goal", "")
-        return f"{table(('', ''), list(self.machine.items()))}\n\n{table(head, rows)}\n"
+        return as_markdown(self.machine, self.rows)
 
 
 class Spent:

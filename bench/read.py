@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import machine
 from bench.read_data import device_of, rotate, simulated_records, write_log
 from bench.read_lag import lags
-from bench.results import number, table
+from bench.results import Row, as_markdown, number
 from doorlog.readers.log_index import LogIndex
 
 _SECONDS, _TIMES, _LAG_MS, _PAINT_MS = 2.0, 10.0, 100.0, 300.0
@@ -33,23 +33,12 @@ class Spent(NamedTuple):
     cpu: float
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; ``passed`` is None where nothing is asked for."""
-
-    what: str
-    measured: str
-    beside: str = ""
-    goal: str = ""
-    passed: bool | None = None
-
-
 def main() -> None:
     arguments = _parse()
     with tempfile.TemporaryDirectory(prefix="doorlog-bench-") as name:
         rows = list(_rows(Path(name), arguments))
     report = {"machine": machine.describe(), "rows": [asdict(row) for row in rows]}
-    print(json.dumps(report, indent=2) if arguments.json else _as_markdown(report["machine"], rows))
+    print(json.dumps(report, indent=2) if arguments.json else as_markdown(report["machine"], rows))
 
 
 def _parse() -> argparse.Namespace:
@@ -133,12 +122,6 @@ def _compared(what: str, best: dict[str, Spent]) -> Any:
             times = jq.wall / spent.wall
             beside = f"jq: {jq.wall:.1f} s; {jq.cpu / spent.cpu:.1f}x of CPU"
             yield Row("   times as fast as jq", number(times), beside, f">= {_TIMES:.0f}", times >= _TIMES)
-
-
-def _as_markdown(facts: dict[str, str], rows: list[Row]) -> str:
-    verdicts = {True: "pass", False: "**miss**", None: ""}
-    lines = [(row.what, row.measured, row.beside, row.goal, verdicts[row.passed]) for row in rows]
-    return f"{table(('', ''), list(facts.items()))}\n\n{table(('what', 'measured', 'beside', 'goal', ''), lines)}\n"
 
 
 if __name__ == "__main__":

@@ -124,3 +124,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; ``passed`` is None where nothing is asked for."""
+
+    what: str
+    measured: str
+    beside: str = ""
+    goal: str = ""
+    passed: bool | None = None
+
+
+def as_markdown(facts: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """Return the facts of the machine and what was measured on it, as two tables."""
+    verdicts = {True: "pass", False: "**miss**", None: ""}
+    lines = [(row.what, row.measured, row.beside, row.goal, verdicts[row.passed]) for row in rows]
+    head = ("what", "measured", "beside", "goal", "")
+    return f"{table(('', ''), list(facts.items()))}\n\n{table(head, lines)}\n"

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from doorlog.addresses import is_within, source_key
+from doorlog.addresses import is_loopback, is_within, source_key
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,12 @@ def test_an_address_lies_in_a_network(ip: str, inside: bool) -> None:
 
 def test_nobody_lies_in_no_network() -> None:
     assert not is_within("10.1.2.3", ())
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
+     ("192.0.2.1", False), ("example.com", False), ("", False)],
+)  # fmt: skip
+def test_which_addresses_only_this_machine_can_reach(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

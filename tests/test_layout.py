@@ -48,6 +48,7 @@ TESTED_THROUGH = {
     "test_door_proxy_extensions.py": "test_door_proxy_header.py",
     "test_application_signals.py": "test_flow_run.py",  # signals are for a process of its own
     "test_events_base.py": "test_events_parts.py",
+    "test_events_data.py": "test_events_explanations.py",
     "test_events_audit_parts.py": "test_events_parts.py",
     "test_settings_base.py": "test_settings_models.py",
     "test_settings_log_models.py": "test_settings_models.py",

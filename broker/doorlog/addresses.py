@@ -23,6 +23,14 @@ def source_key(ip: str) -> str:
     return str(ip_network((int(address) >> 64 << 64, 64)))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to bind; any name but ``localhost`` counts as open."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def is_within(ip: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
     """Whether an address lies in one of the networks; an IPv4-mapped one counts as IPv4."""
     if not networks:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from doorlog.addresses import is_loopback
 from doorlog.application.commands import ExitCode, LogConfig, LogOption, examples, fail, log_of, say
 from doorlog.application.directory_options import DirectoryOption, find_directory
 from doorlog.errors import AddressError, DoorlogError, SettingsError
@@ -82,8 +83,6 @@ def _password(file: Path | None, host: str) -> str | None:
     Raises:
         SettingsError: The file can not be read, or the page would be open to anybody.
     """
-    from doorlog.web.guard import is_loopback
-
     if file is None:
         if is_loopback(host):
             return None

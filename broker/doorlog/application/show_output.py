@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.text import Text
 
+from doorlog.readers.show import pretty
 from doorlog.readers.story import story_of
 from doorlog.text import safe_text
 
@@ -31,13 +31,8 @@ def print_shown(shown: Shown) -> None:
         console.print(Text(f"  and {shown.left_out:,} more records, which are not shown", "yellow"))
     for record in shown.records:
         console.print()
-        for line in pretty(record):
+        for line in pretty(record, _LONGEST):
             console.print(Text(line))
-
-
-def pretty(record: dict[str, Any]) -> list[str]:
-    r"""Return a record as lines of JSON; what could move a cursor or hide a word stands there as ``\uXXXX``."""
-    return [safe_text(line, _LONGEST) for line in json.dumps(record, indent=2, ensure_ascii=False).split("\n")]
 
 
 def _styled(name: str, text: str) -> tuple[str, str]:

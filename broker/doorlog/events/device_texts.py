@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
-import yaml
 from pydantic import Field
 
 from doorlog.events.base import Part
 from doorlog.events.codes import Code
+from doorlog.events.data import read_data
 
 
 class Printed(Part):
@@ -48,9 +47,7 @@ class _Stacks(Part):
 @cache
 def device_texts() -> tuple[DeviceText, ...]:
     """Return all texts, by stack; they are read at the first call."""
-    text = (files("doorlog.events") / "device_texts.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads it ten times as fast
-    everything = _Stacks.model_validate(yaml.load(text, Loader=loader))  # noqa: S506 - both loaders are safe ones
+    everything = _Stacks.model_validate(read_data("device_texts.yaml"))
     return tuple(
         DeviceText(stack=name, source=stack.source, text=one.text, number=one.number, codes=one.codes)
         for name, stack in everything.stacks.items()

@@ -9,14 +9,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Final
 
-import yaml
 from pydantic import Field
 
 from doorlog.events.base import Part
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Stage
+from doorlog.events.data import read_data
 from doorlog.events.device_texts import device_texts, devices_print
 
 Sentences = tuple[str, ...]
@@ -65,9 +64,7 @@ class Explanations(Part):
 @cache
 def explanations() -> Explanations:
     """Return all explanations; they are read at the first call."""
-    text = (files("doorlog.events") / "explanations.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads it ten times as fast
-    return Explanations.model_validate(yaml.load(text, Loader=loader))  # noqa: S506 - both loaders are safe ones
+    return Explanations.model_validate(read_data("explanations.yaml"))
 
 
 def explanation(code: str) -> Explanation:

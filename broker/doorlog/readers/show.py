@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.readers.record import text_at, value_at
 from doorlog.readers.search import as_json, items_at, lines_with, parsed
+from doorlog.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +54,16 @@ def shown(files: Callable[[], Iterable[LogFile]], name: str) -> Shown:
         found = _with_name(files(), str(connection))
     found.connection = connection if found.records else None
     return found
+
+
+def pretty(record: dict[str, Any], longest: int) -> list[str]:
+    r"""Return a record as lines of JSON; what could move a cursor or hide a word stands there as ``\uXXXX``.
+
+    Args:
+        record: Any.
+        longest: Characters of a line, at most.
+    """
+    return [safe_text(line, longest) for line in json.dumps(record, indent=2, ensure_ascii=False).split("\n")]
 
 
 def is_about(record: dict[str, Any], name: str) -> bool:

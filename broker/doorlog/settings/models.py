@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from doorlog.addresses import is_loopback
 from doorlog.settings.base import Setting
 from doorlog.settings.local_models import BIND, MonitorSettings, WebSettings, is_ip
 from doorlog.settings.log_models import (
@@ -152,8 +153,7 @@ class ListenerSettings(Setting):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the listener."""
-        host = self.address[0]
-        return ip_address(host).is_loopback if is_ip(host) else host == "localhost"
+        return is_loopback(self.address[0])
 
 
 class LimitsSettings(Setting):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,14 +33,6 @@ HEADERS: Final = {
 }
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _ASK: Final = {"WWW-Authenticate": 'Basic realm="doorlog", charset="UTF-8"'}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to bind; any other name counts as open."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Guard:

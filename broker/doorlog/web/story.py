@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from doorlog.events.codes import Action, Code, Stage
 from doorlog.readers.record import text_at
-from doorlog.text import safe_text
+from doorlog.readers.show import pretty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,5 +45,4 @@ def stages_of(records: Sequence[dict[str, Any]]) -> list[Passed]:
 
 def fields_of(record: dict[str, Any]) -> str:
     """Return a record as lines of JSON, with what could hide a word escaped."""
-    lines = json.dumps(record, indent=2, ensure_ascii=False).split("\n")
-    return "\n".join(safe_text(line, _LONGEST) for line in lines)
+    return "\n".join(pretty(record, _LONGEST))
