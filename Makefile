@@ -4,13 +4,16 @@ BIN := .venv/bin
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity bench-read lock docs screenshots clean
+.PHONY: help run setup dev test format lint types unit fuzz wheel clients bench bench-log bench-identity bench-read lock docs screenshots demo demo-picture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: setup ## set everything up and run a local broker (RUN_ARGS="--bind-all" for devices on your network)
 	@$(BIN)/doorlog run $(RUN_ARGS)
+
+demo: setup ## a first look, half a minute: a fleet, a certificate that is rotated, and what the log shows of it
+	@$(BIN)/doorlog demo
 
 setup: .venv/.ready
 dev: .venv/.dev-ready
@@ -84,6 +87,9 @@ docs: dev ## make the pages in docs anew from what they describe
 
 screenshots: dev clients ## pictures of the page in docs/screenshots, of a simulated fleet
 	PYTHONPATH=tests $(BIN)/python -m support.screenshots
+
+demo-picture: dev ## what `doorlog demo` shows as docs/demo.svg
+	PYTHONPATH=tests $(BIN)/python -m support.demo_picture
 
 lock: ## pin all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra uvloop --extra nats --extra otlp --extra metrics --extra query --extra web --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

@@ -24,7 +24,7 @@ from support.commands import Said, doorlog, free_fixed_port, free_offset, write_
 from support.pki import Pki
 
 COMMANDS = (
-    "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web", "simulate",
+    "demo", "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web", "simulate",
     "verify", "device", "devices",
 )  # fmt: skip
 USERS = {"plugins": {"amqtt_doorlog.PasswordFilePlugin": {"password_file": "users.txt"}}}

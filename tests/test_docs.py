@@ -98,7 +98,8 @@ def commands_of(group: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]
 def test_every_command_and_option_is_documented() -> None:
     commands = dict(commands_of(get_command(app)))
     assert {" ".join(names) for names in commands} == {
-        "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web", "simulate",
+        "demo", "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web",
+        "simulate",
         "verify", "device", "devices",
         "devices import", "devices rebuild",
     }  # fmt: skip

@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("log", "identity", "door", "watch"),
     ("embedded", "readers"),
     ("simulation", "web"),
+    ("demo",),
     ("application",),
     ("__main__",),
 )
@@ -60,6 +61,7 @@ TESTED_THROUGH = {
     "test_events_device_parts.py": "test_events_parts.py",
     "test_application_simulate_output.py": "test_application_commands_simulate.py",
     "test_application_simulation.py": "test_application_commands_simulate.py",
+    "test_application_demo_output.py": "test_application_commands_demo.py",
     "test_simulation_models.py": "test_simulation_fleet.py",
     "test_simulation_plan.py": "test_simulation_calendar.py",
     "test_simulation_recorder.py": "test_simulation_stage.py",

@@ -110,6 +110,25 @@ def test_a_device_that_is_certain_has_no_question_mark() -> None:
     assert shown(admitted_connect(), "welcome") == "15:02:11 ✓ admitted  10.0.0.9  tls  pump-17  welcome\n"
 
 
+def ambiguous(*names: object) -> dict[str, Any]:
+    """A record whose device is one of several."""
+    candidates = [{"id": name, "score": 0.5} for name in names]
+    return {"doorlog": {"device": {"confidence": "ambiguous", "candidates": candidates}}, "message": MESSAGE}
+
+
+def test_where_it_was_one_of_several_devices_they_are_named() -> None:
+    assert f"  one of plug-13, plug-14?  {MESSAGE}" in PLAIN.line(ambiguous("plug-13", "plug-14"))
+    assert "  one of a, b, c, …?  " in PLAIN.line(ambiguous("a", "b", "c", "d"))
+    assert "  one of a\\u001B[2J?  " in PLAIN.line(ambiguous("a\x1b[2J", 7, None))
+
+
+@pytest.mark.parametrize("candidates", [None, 7, "plug", {"id": "plug"}, [], ["plug"], [None, 3]])
+def test_candidates_that_are_none_are_left_out(candidates: object) -> None:
+    record = {"doorlog": {"device": {"candidates": candidates}}, "message": MESSAGE}
+
+    assert "one of" not in PLAIN.line(record)
+
+
 def test_a_client_id_stands_where_no_device_is_known() -> None:
     event = failed_connect(device=None, doorlog=DoorlogPart(listener="tls"), mqtt=MqttPart(client_id="x"))
     assert "  tls  x  " in shown(event)

@@ -12,6 +12,7 @@ import typer
 
 from doorlog import __version__
 from doorlog.application import (
+    commands_demo,
     commands_device,
     commands_devices,
     commands_query,
@@ -44,7 +45,7 @@ docs/configuration.md. What each event.code means and what to do: docs/codes.md.
 """
 app = typer.Typer(
     help="An MQTT broker whose front door records every connection attempt, TLS failures included.\n\n"
-    'Begin with "doorlog run": it prints how to connect.',
+    'Begin with "doorlog demo", which shows what it records, or "doorlog run", which prints how to connect.',
     epilog=_EPILOG.format(codes="\n".join(f"  {code}  {words}" for code, words in EXIT_CODES.items())),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -66,6 +67,9 @@ def _doorlog(
     ] = False,
 ) -> None:
     pass
+
+
+app.command(**commands_demo.HELP)(commands_demo.demo)
 
 
 @app.command(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MESSAGE_LIMIT: Final = 600
 """Characters of a message; the whole is in the file."""
 FIELD_LIMIT: Final = 64
+_CANDIDATES: Final = 3
+"""Devices that are named where it was one of several."""
 
 _QUIET: Final = Style.parse("dim")
 _PLACE: Final = Style.parse("cyan")
@@ -139,7 +141,19 @@ def _device(record: Mapping[str, Any]) -> str:
     device = _text(record, "device", "id")
     if device and _text(record, "doorlog", "device", "confidence") != "certain":
         return f"{device}?"
-    return device or _text(record, "mqtt", "client_id")
+    return device or _text(record, "mqtt", "client_id") or _one_of(record)
+
+
+def _one_of(record: Mapping[str, Any]) -> str:
+    """Name the devices that an attempt may have come from, the likeliest first."""
+    candidates: Any = record
+    for key in ("doorlog", "device", "candidates"):
+        candidates = candidates.get(key) if isinstance(candidates, dict) else None
+    if not isinstance(candidates, list):
+        return ""
+    names = [name for one in candidates[:_CANDIDATES] if isinstance(one, dict) and (name := _text(one, "id"))]
+    more = ", …" if len(candidates) > _CANDIDATES else ""
+    return f"one of {', '.join(names)}{more}?" if names else ""
 
 
 def _text(record: Mapping[str, Any], *path: str, limit: int = FIELD_LIMIT) -> str:
