@@ -99,8 +99,7 @@ def test_every_command_and_option_is_documented() -> None:
     commands = dict(commands_of(get_command(app)))
     assert {" ".join(names) for names in commands} == {
         "demo", "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web",
-        "simulate",
-        "verify", "device", "devices",
+        "simulate", "verify", "device", "devices",
         "devices import", "devices rebuild",
     }  # fmt: skip
     for names, command in commands.items():

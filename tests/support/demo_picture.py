@@ -1,4 +1,4 @@
-"""``make demo-picture``: what ``doorlog demo`` shows, as docs/demo.svg: text of the reader's own fonts, nothing fetched."""
+"""``make demo-picture``: what ``doorlog demo`` shows, as docs/demo.svg; it fetches no font, nor anything else."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Story:
             (sys.executable, "-m", "doorlog", *argv, *(self.log if with_log else ())),
             capture_output=True, check=False, encoding="utf-8", env=environment, timeout=_PATIENCE,
         )  # fmt: skip
-        printed = (ended.stdout + ended.stderr).splitlines()
+        printed = (ended.stdout if ended.returncode == 0 else ended.stdout + ended.stderr).splitlines()
         for line in printed[:lines]:
             self._line(Text.from_ansi(line))
         if lines is not None and len(printed) > lines:
