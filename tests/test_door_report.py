@@ -98,7 +98,7 @@ TLS = {
     "tls.server.x509.alternative_names",
     *(f"tls.server.x509.{path}" for path in X509),
 }
-TICKET = {"tls.ticket"}
+COMPLETED = {"tls.ticket", "tls.handshake_duration"}
 """Once the handshake is complete."""
 ALPN = {"tls.next_protocol", "tls.client.alpn"}
 ALERT = {"tls.alert.code", "tls.alert.description", "tls.alert.direction"}
@@ -137,7 +137,7 @@ async def test_an_admitted_device_behind_everything(pki: Pki) -> None:
         seen = await handshake_then(opened.target("lb"), "fin", offer, dial, data=packet, expect=4)
         connect, disconnect = await opened.connect(), await opened.disconnect()
 
-    assert paths(connect) == ALWAYS | TLS | TICKET | ALPN | CLIENT_CERTIFICATE | MQTT | AUTH | BEHIND_PROXY
+    assert paths(connect) == ALWAYS | TLS | COMPLETED | ALPN | CLIENT_CERTIFICATE | MQTT | AUTH | BEHIND_PROXY
     assert (connect.source.ip, connect.source.port) == ("10.0.0.9", 4711)
     assert connect.doorlog.proxy is not None
     assert (connect.doorlog.proxy.ip, connect.doorlog.proxy.port) == seen.address

@@ -56,6 +56,8 @@ def test_a_device_talks_to_us(pki: Pki, chain: ServedChain, version: TlsVersion,
     engine = connected(chain, device, size=size)
     assert engine.state is TlsState.ESTABLISHED
     assert engine.established
+    assert engine.handshake_duration is not None
+    assert 0 < engine.handshake_duration < 60_000_000_000  # of a minute
     assert engine.version == WIRE_VERSION[version]
     assert engine.cipher
     assert engine.hello is not None
@@ -136,6 +138,7 @@ def test_the_device_does_not_trust_us(pki: Pki, chain: ServedChain, version: Tls
     engine = connected(chain, MemoryDevice(only(version, Offer(cafile=pki.other_cafile))), size=size)
     assert engine.state is TlsState.FAILED
     assert not engine.established
+    assert engine.handshake_duration is None
     assert engine.received_alert == 48
     assert engine.certificate_sent
     assert engine.version == WIRE_VERSION[version]

@@ -41,6 +41,17 @@ def test_an_attempt_is_counted_by_where_and_why_it_ended() -> None:
     assert round(durations.total, 6) == round(2 * 0.012345678, 6)
 
 
+def test_a_handshake_that_was_completed_is_measured_for_its_listener() -> None:
+    completed = admitted_connect()
+    assert completed.tls is not None
+    tls = completed.tls.model_copy(update={"handshake_duration": 3_000_000})
+    counts = tally_of(completed.model_copy(update={"tls": tls}), failed_connect()).counts()
+
+    assert list(counts.handshakes) == [("tls",)]
+    assert counts.handshakes["tls",].buckets == (1,) * 12
+    assert counts.handshakes["tls",].total == 0.003
+
+
 def test_a_session_lasts_until_its_end_is_told() -> None:
     tally = tally_of(admitted_connect())
     assert tally.counts().sessions == {"tls": 1}

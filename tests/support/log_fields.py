@@ -73,6 +73,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "tls.cipher": "",
         "tls.resumed": "whether an earlier session was resumed",
         "tls.next_protocol": "ALPN",
+        "tls.handshake_duration": "nanoseconds from the complete ClientHello to the end of a completed handshake",
         "tls.ticket": "what the device was given to resume this session with; a digest of it",
     },
     "What the device offered": {

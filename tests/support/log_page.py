@@ -198,6 +198,7 @@ _EXAMPLE_VALUES: Final[dict[str, Any]] = {
     "destination.port": 8883,
     "destination.bytes": 1_329,
     "tls.ticket": "8f14e45fceea167a",
+    "tls.handshake_duration": 2_914_330,
     "tls.client.ja4": "t13d041000_8daaf6152771_1f22a2ca17c4",
     "tls.server.x509.serial_number": "3FA2B4C5D6E7F809A1B2C3D4E5F60718293A4B5C",
     "tls.server.x509.not_before": _time(_BEGIN - timedelta(days=345))[:19] + "Z",
@@ -244,6 +245,7 @@ _OURS_TOO: Final = {
     "tls.client.tickets",
     "tls.server.generation",
     "tls.server.supported_versions",
+    "tls.handshake_duration",
     "tls.ticket",
 }
 

@@ -77,6 +77,8 @@ class Collector:
         yield _counter("attempts", words, labels, counts.attempts)
         words = "Seconds from accept to verdict."
         yield _histogram("attempt_duration_seconds", words, ["listener", "outcome"], counts.durations, BOUNDS)
+        words = "Seconds from the complete ClientHello to the end of a completed TLS handshake."
+        yield _histogram("handshake_duration_seconds", words, ["listener"], counts.handshakes, BOUNDS)
         words = "Attempts by cohort, as the operator named them; one may be in several, or in none."
         yield _counter("cohort_attempts", words, ["cohort", "outcome"], counts.cohorts)
         words = "Attempts to whom this generation of the certificate was served."

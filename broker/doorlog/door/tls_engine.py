@@ -6,6 +6,7 @@ Drives ``ssl.SSLObject`` over memory buffers, and watches the record layer in bo
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -36,7 +37,7 @@ class TlsEngine(TlsWitness):
         closed: Whether the peer said close_notify.
     """
 
-    __slots__ = ("_incoming", "_keeps_session", "_outgoing", "_output", "_policy", "_undecided", "closed")
+    __slots__ = ("_began", "_incoming", "_keeps_session", "_outgoing", "_output", "_policy", "_undecided", "closed")
 
     def __init__(self, policy: ChainPolicy) -> None:
         super().__init__()
@@ -45,6 +46,7 @@ class TlsEngine(TlsWitness):
         self._undecided = bytearray()
         self._output = bytearray()
         self._keeps_session = False
+        self._began = 0
         self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
 
@@ -121,6 +123,7 @@ class TlsEngine(TlsWitness):
         self._incoming.write(self._undecided)
         self._undecided = bytearray()
         self.state = TlsState.HANDSHAKE
+        self._began = time.monotonic_ns()
         return self._step()
 
     def _offers_no_protocol_of_ours(self) -> bool:
@@ -154,6 +157,7 @@ class TlsEngine(TlsWitness):
         else:
             self.state = TlsState.ESTABLISHED
             self.established = True
+            self.handshake_duration = time.monotonic_ns() - self._began
             if self._keeps_session:
                 self._note_session(self.ssl_object, self.chain)
         heard = self._overhear()

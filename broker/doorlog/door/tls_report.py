@@ -32,6 +32,7 @@ def tls_part(tls: TlsWitness) -> TlsPart:
         resumed=tls.resumed if version else None,
         next_protocol=tls.ssl_object.selected_alpn_protocol() if tls.ssl_object and tls.established else None,
         ticket=tls.ticket,
+        handshake_duration=tls.handshake_duration,
         alert=_alert_part(tls),
         client=_client_part(tls),
         server=tls.chain.part if tls.chain else None,

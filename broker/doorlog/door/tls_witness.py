@@ -46,6 +46,7 @@ class TlsWitness:
         presented: The device's Certificate message, as OpenSSL told of it.
         alert_written: The alert that we sent, as OpenSSL told of it.
         ticket: Digest of what the device may resume this session with, once it was given that.
+        handshake_duration: Nanoseconds from the complete ClientHello until the handshake was completed.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class TlsWitness:
         "client",
         "error",
         "established",
+        "handshake_duration",
         "hello",
         "hello_error",
         "ja4",
@@ -80,6 +82,7 @@ class TlsWitness:
         self.presented: bytes | None = None
         self.alert_written: int | None = None
         self.ticket: str | None = None
+        self.handshake_duration: int | None = None
 
     @property
     def not_tls(self) -> bool:

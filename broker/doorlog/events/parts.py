@@ -181,6 +181,8 @@ class TlsPart(Part):
     next_protocol: str | None = None
     ticket: str | None = None
     """Digest of what the device was given to resume this session with: 16 hexadecimal digits."""
+    handshake_duration: Annotated[int, Field(ge=0)] | None = None
+    """Nanoseconds from the complete ClientHello to the end of a handshake that was completed."""
     alert: AlertPart | None = None
     client: TlsClientPart | None = None
     server: TlsServerPart | None = None

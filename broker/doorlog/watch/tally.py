@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from doorlog.events.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from doorlog.events.parts import TlsPart
     from doorlog.events.records import Event
 
 OTHER: Final = "other"
@@ -64,6 +66,22 @@ class Durations:
     total: float
 
 
+@dataclass(slots=True)
+class _Histogram:
+    """Durations as they come."""
+
+    numbers: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+
+    def add(self, nanoseconds: int) -> None:
+        seconds = nanoseconds / _BILLION
+        self.numbers[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    def durations(self) -> Durations:
+        return Durations(tuple(accumulate(self.numbers)), self.seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Everything counted so far.
@@ -71,6 +89,7 @@ class Counts:
     Attributes:
         attempts: By listener, stage, code and outcome; each accepted socket once.
         durations: From accept to verdict, by listener and outcome.
+        handshakes: From the ClientHello to the end of a completed TLS handshake, by listener.
         cohorts: Attempts by cohort and outcome; one attempt may be in several cohorts, or in none.
         generations: Attempts to whom a certificate was served, by listener, generation and outcome.
         disconnects: By listener and cause.
@@ -83,6 +102,7 @@ class Counts:
 
     attempts: dict[tuple[str, str, str, str], int]
     durations: dict[tuple[str, str], Durations]
+    handshakes: dict[tuple[str], Durations]
     cohorts: dict[tuple[str, str], int]
     generations: dict[tuple[str, str, str], int]
     disconnects: dict[tuple[str, str], int]
@@ -104,8 +124,8 @@ class Tally:
         self._listeners = frozenset(listeners)
         self._lock = Lock()
         self._attempts: Counter[tuple[str, str, str, str]] = Counter()
-        self._buckets: dict[tuple[str, str], list[int]] = {}
-        self._seconds: dict[tuple[str, str], float] = {}
+        self._durations: defaultdict[tuple[str, str], _Histogram] = defaultdict(_Histogram)
+        self._handshakes: defaultdict[tuple[str], _Histogram] = defaultdict(_Histogram)
         self._cohorts: dict[str, Counter[str]] = {}
         self._generations: dict[str, dict[int, Counter[str]]] = {}
         self._disconnects: Counter[tuple[str, str]] = Counter()
@@ -156,7 +176,8 @@ class Tally:
         with self._lock:
             return Counts(
                 attempts=dict(self._attempts),
-                durations={key: _durations(found, self._seconds[key]) for key, found in self._buckets.items()},
+                durations={key: found.durations() for key, found in self._durations.items()},
+                handshakes={key: found.durations() for key, found in self._handshakes.items()},
                 cohorts={
                     (cohort, outcome): number
                     for cohort, outcomes in self._cohorts.items()
@@ -186,14 +207,15 @@ class Tally:
         self._attempts[listener, str(stage) if stage is not None else OTHER, code, outcome] += 1
         self._sessions[listener] += code == Code.ADMITTED
         if what.duration is not None:
-            key, seconds = (listener, outcome), what.duration / _BILLION
-            buckets = self._buckets.get(key)
-            if buckets is None:
-                buckets = self._buckets[key] = [0] * (len(BOUNDS) + 1)
-            buckets[bisect_left(BOUNDS, seconds)] += 1
-            self._seconds[key] = self._seconds.get(key, 0.0) + seconds
-        if event.tls is not None and event.tls.server is not None and event.tls.server.generation is not None:
-            self._outcomes(listener, event.tls.server.generation)[outcome] += 1
+            self._durations[listener, outcome].add(what.duration)
+        if event.tls is not None:
+            self._attempt_over_tls(event.tls, listener, outcome)
+
+    def _attempt_over_tls(self, tls: TlsPart, listener: str, outcome: str) -> None:
+        if tls.handshake_duration is not None:
+            self._handshakes[(listener,)].add(tls.handshake_duration)
+        if tls.server is not None and tls.server.generation is not None:
+            self._outcomes(listener, tls.server.generation)[outcome] += 1
 
     def _certificate(self, event: CertificateEvent) -> None:
         server, listener = event.tls.server, self._listener(event)
@@ -221,11 +243,3 @@ def _attempts_in(event: Event) -> int:
 
 def _known(code: str | None, codes: frozenset[str]) -> str:
     return str(code) if code in codes else OTHER
-
-
-def _durations(found: list[int], total: float) -> Durations:
-    so_far, buckets = 0, []
-    for number in found:
-        so_far += number
-        buckets.append(so_far)
-    return Durations(tuple(buckets), total)
