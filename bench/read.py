@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from bench import machine
 from bench.read_data import device_of, rotate, simulated_records, write_log
 from bench.read_lag import lags
+from bench.read_paint import paints
 from bench.results import Row, as_markdown, number
 from doorlog.readers.log_index import LogIndex
 
@@ -70,9 +71,23 @@ def _rows(folder: Path, arguments: argparse.Namespace) -> Any:
     for what, mine, filter_ in _commands(device):
         best = _best(rounds, mine, filter_, log, segments)
         yield from _compared(what, best)
+    yield from _painted(log, segments, device, rounds=rounds)
     found = lags(folder / "lag", kinds, seconds=1 if smoke else 10)
     yield Row("tail -f at 1,000 records/s: median lag", f"{found.median:.1f} ms", "", f"< {_LAG_MS:.0f}")
     yield Row("its worst lag", f"{found.worst:.1f} ms", "", f"< {_LAG_MS:.0f}", found.worst < _LAG_MS)
+
+
+def _painted(log: Path, segments: Path, device: str, *, rounds: int) -> Any:
+    """What a person waits for: the page's first paint, who may have it on one long file or on segments."""
+    paths = {"overview": "/", "log": "/log", "log, one device": f"/log?device={device}", "device": f"/device/{device}"}
+    for words, place in (("one file", log), ("segments and index", segments)):
+        found = paints(place, paths, rounds=rounds)
+        if found is None:
+            yield Row("page", "not measured: there is no Chromium")
+            return
+        for name, (best, worst) in found.items():
+            measured = f"{best:.0f} ms, at worst {worst:.0f} ms"
+            yield Row(f"page, first paint: {name}, {words}", measured, "", f"< {_PAINT_MS:.0f} ms", worst < _PAINT_MS)
 
 
 def _commands(device: str) -> list[tuple[str, list[str], str]]:
