@@ -30,6 +30,17 @@ def messages(*options: str, log: WrittenLog) -> list[str]:
     return [line.rpartition("  ")[2] for line in doorlog("tail", "--log", log.live, *options).out]
 
 
+def test_the_folder_around_that_of_the_log_is_good_enough(tmp_path: Path) -> None:
+    folder = tmp_path / ".doorlog" / "log"
+    folder.mkdir(parents=True)
+    WrittenLog(folder).append(3)
+
+    said = doorlog("tail", "--log", folder.parent)
+
+    assert len(said.out) == 3
+    assert said == doorlog("tail", "--log", folder)
+
+
 def test_the_latest_twenty_are_shown_in_order(log: WrittenLog) -> None:
     said = doorlog("tail", "--log", log.live.parent)
 

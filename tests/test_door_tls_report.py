@@ -51,6 +51,18 @@ def hello_of(
     return b"".join(b"\x16\x03\x01" + vector(2, piece) for piece in pieces)
 
 
+@each_version
+def test_our_certificate_is_told_only_where_the_device_got_it(pki: Pki, version: TlsVersion) -> None:
+    chain = served(pki.server())
+    got = tls_part(connected(chain, MemoryDevice(only(version, Offer(cafile=pki.other_cafile)))))
+    too_old = after(hello_of(suites=(0x002F,)), pki)
+
+    assert got.server == chain.part
+    assert too_old.server is not None
+    assert too_old.server.supported_versions == chain.part.supported_versions
+    assert (too_old.server.x509, too_old.server.hash, too_old.server.generation) == (None, None, None)
+
+
 def after(hello: bytes, pki: Pki) -> TlsPart:
     chain = served(pki.server())
     engine = TlsEngine(lambda _hello: chain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,6 +87,20 @@ def test_a_time_or_a_span_back(text: str, expected: datetime) -> None:
 def test_what_is_no_time_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="a span back such as 90s, 15m, 24h or 7d"):
         moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["2026-03-01 16:30", "2026-03-01 16:30:00", "2026-03-01T16:30", "20260301T1630"])
+def test_a_time_as_tail_shows_it_is_one_of_this_machine(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert moment(text, NOW, local=True) == datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
+        assert moment("2026-03-01T15:00:00Z", NOW, local=True) == NOW
+        with pytest.raises(ValueError, match="expected a time"):
+            moment("yesterday", NOW, local=True)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_what_is_no_network_is_told() -> None:

@@ -93,7 +93,13 @@ def log_of(log: Path | None, config: Path | None) -> Path:
     refuse_both(log, config)
     if log is None and config is None:
         return LOCAL_LOG
-    return log if log is not None else _log_file_of(Path(str(config)))
+    return _log_within(log) if log is not None else _log_file_of(Path(str(config)))
+
+
+def _log_within(log: Path) -> Path:
+    """Take the folder of a broker (``.doorlog``) as that of its log, too."""
+    within = log / LOCAL_LOG.name
+    return within if within.is_dir() and not any(log.glob("*.jsonl*")) else log
 
 
 def _log_file_of(config: Path) -> Path:

@@ -82,8 +82,8 @@ def tail(
         listener=listener,
         text=text,
         source=_option("--source", source, network),
-        since=_option("--since", since, lambda text: moment(text, now)),
-        until=_option("--until", until, lambda text: moment(text, now)),
+        since=_option("--since", since, lambda text: moment(text, now, local=True)),
+        until=_option("--until", until, lambda text: moment(text, now, local=True)),
         checkpoints=as_json,
     )
     try:

@@ -11,7 +11,7 @@ from doorlog.door.tls_context import x509_part
 from doorlog.door.tls_names import alert_name, cipher_suite_name, version_name
 from doorlog.door.tls_witness import TlsWitness
 from doorlog.errors import CertificateError
-from doorlog.events.parts import AlertPart, HashPart, TlsClientPart, TlsPart
+from doorlog.events.parts import AlertPart, HashPart, TlsClientPart, TlsPart, TlsServerPart
 from doorlog.text import safe_text
 
 _ALERTS_OF_VERIFICATION = {9: 42, 10: 45, 23: 44, 26: 43} | dict.fromkeys((2, 18, 19, 20, 21, 22, 24), 48)
@@ -35,8 +35,17 @@ def tls_part(tls: TlsWitness) -> TlsPart:
         handshake_duration=tls.handshake_duration,
         alert=_alert_part(tls),
         client=_client_part(tls),
-        server=tls.chain.part if tls.chain else None,
+        server=_server_part(tls),
     )
+
+
+def _server_part(tls: TlsWitness) -> TlsServerPart | None:
+    """Tell our certificate where the device got it, now or in the session that it resumed; else only what we speak."""
+    if tls.chain is None:
+        return None
+    if tls.established or tls.certificate_sent or tls.resumed:
+        return tls.chain.part
+    return TlsServerPart(supported_versions=tls.chain.part.supported_versions)
 
 
 def _alert_part(tls: TlsWitness) -> AlertPart | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -95,19 +96,20 @@ def time_of(text: str | None) -> datetime | None:
         return None
 
 
-def moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime, *, local: bool = False) -> datetime:
     """Return the moment that an operator means.
 
     Args:
         text: A time with its offset (RFC 3339), or a span back: a number and one of ``s m h d w``.
         now: What a span counts back from.
+        local: Whether a time without an offset is one of this machine's time zone, as ``doorlog tail`` shows them.
 
     Raises:
         ValueError: It is neither. The text is ready for an operator.
     """
     span = _SPAN.fullmatch(text)
     if span is None:
-        found = time_of(text)
+        found = time_of(text) or (_local(text) if local else None)
     else:
         try:
             found = now - timedelta(**{_UNITS[span[2]]: int(span[1])})
@@ -116,6 +118,12 @@ def moment(text: str, now: datetime) -> datetime:
     if found is None:
         raise ValueError(_EXPECTED)
     return found
+
+
+def _local(text: str) -> datetime | None:
+    with suppress(ValueError, OverflowError):
+        return datetime.fromisoformat(text).astimezone(UTC)
+    return None
 
 
 def network(text: str) -> Network:
