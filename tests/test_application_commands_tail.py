@@ -93,7 +93,7 @@ def test_checkpoints_are_for_machines(log: WrittenLog) -> None:
     ("options", "expected"),
     [
         (("--since", "5x"), "expected a time such as"),
-        (("--until", "2026-03-01"), "a span back such as 90s, 15m, 24h or 7d"),
+        (("--until", "2026-03-41"), "a span back such as 90s, 15m, 24h or 7d"),
         (("--source", "pump-17"), "expected an address or a network"),
         (("--stage", "door"), "--stage"),
         (("--outcome", "bad"), "--outcome"),
