@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 AXE = Path(__file__).parent / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+_ASKING = ThreadPoolExecutor(32, "test-asks")  # the threads of the loop are those of the page that is asked
 
 
 class Answer(NamedTuple):
@@ -41,7 +43,7 @@ class Site(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        return await asyncio.to_thread(self._get, path, method, headers)
+        return await asyncio.get_running_loop().run_in_executor(_ASKING, self._get, path, method, headers)
 
     def _get(self, path: str, method: str, headers: dict[str, str]) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -81,8 +83,11 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def browser_page(site: Site, **options: Any) -> AsyncIterator[Page]:
-    """Return a page of a browser that is closed afterwards; an error on it, or a request elsewhere, fails the test."""
+async def browser_page(site: Site, *, errors: tuple[str, ...] = (), **options: Any) -> AsyncIterator[Page]:
+    """Return a page of a browser that is closed afterwards.
+
+    An error on it that is none of those that a test wants, or a request elsewhere, fails the test.
+    """
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
@@ -96,6 +101,7 @@ async def browser_page(site: Site, **options: Any) -> AsyncIterator[Page]:
             yield page
         finally:
             await browser.close()
+    complaints = [one for one in complaints if not any(error in one for error in errors)]
     assert not complaints, "\n".join(complaints)
 
 

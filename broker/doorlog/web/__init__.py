@@ -8,6 +8,7 @@ Read in the order of a request:
     rows         a record to what a row shows
     pages        one function for each page
     live         what comes to the log, to everybody who watches
+    turns        long questions, one at a time
     numbers      the log in numbers, for the overview and the page of a device
     chart        bars over time, as SVG
     story        how far an attempt came

@@ -1,4 +1,4 @@
-"""The log in numbers, for the overview and the page of a device: one question at a time, not twice within seconds."""
+"""The log in numbers, for the overview and the page of a device: not counted twice within seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
@@ -33,7 +32,7 @@ _MEMORY: Final = "1GB"
 
 
 class Numbers:
-    """Asks the log and the directory of devices. Called from any thread.
+    """Asks the log and the directory of devices: one question at a time.
 
     Args:
         log: The live file.
@@ -45,7 +44,6 @@ class Numbers:
         self._log = log
         self._directory = directory
         self._index = index
-        self._one = Lock()
         self._answers: dict[float, tuple[float, dict[str, Any]]] = {}
 
     def overview(self, since: datetime, until: datetime) -> dict[str, Any]:
@@ -55,12 +53,11 @@ class Numbers:
             LogError: The log can not be read.
         """
         length = (until - since).total_seconds()
-        with self._one:
-            asked, answer = self._answers.get(length, (0.0, {}))
-            if not answer or time.monotonic() - asked > _FRESH_SECONDS:
-                answer = self._overview(since, until)
-                self._answers[length] = (time.monotonic(), answer)
-            return answer
+        asked, answer = self._answers.get(length, (0.0, {}))
+        if not answer or time.monotonic() - asked > _FRESH_SECONDS:
+            answer = self._overview(since, until)
+            self._answers[length] = (time.monotonic(), answer)
+        return answer
 
     def _overview(self, since: datetime, until: datetime) -> dict[str, Any]:
         begun = time.perf_counter()
@@ -86,10 +83,7 @@ class Numbers:
             LogError: The log can not be read.
         """
         begun = time.perf_counter()
-        with (
-            self._one,
-            open_table(self._log, since=since, until=until, index=self._index, memory=_MEMORY) as table,
-        ):
+        with open_table(self._log, since=since, until=until, index=self._index, memory=_MEMORY) as table:
             attempts = attempts_of(table, name, since, until)
             broken = break_of(table, name, attempts, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)

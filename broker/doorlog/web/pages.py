@@ -23,6 +23,7 @@ from doorlog.web.numbers import Numbers
 from doorlog.web.query import FIELDS, read_query
 from doorlog.web.rows import row_of
 from doorlog.web.story import fields_of, stages_of
+from doorlog.web.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _ROWS: Final = 100
 _SPANS: Final = {"1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _LONGEST: Final = 300
+_RETRY_SECONDS: Final = 3
+_BUSY: Final = "busy, retried in a moment"
 
 
 class Pages:
@@ -50,6 +53,7 @@ class Pages:
         self._log = log
         self._live = live
         self._numbers = Numbers(log, directory, index)
+        self._turns = Turns()
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -67,9 +71,11 @@ class Pages:
 
     async def numbers(self, request: Request) -> Response:
         """``/numbers``: the log in numbers, as a part of a page, or as a page of its own."""
+        if self._turns.is_full:
+            return self._busy(request)
         span = _span(request)
         now = datetime.now(UTC)
-        found = await asyncio.to_thread(self._numbers.overview, now - _length(span), now)
+        found = await self._turns.take(self._numbers.overview, now - _length(span), now)
         name = "_numbers.html" if "part" in request.query_params else "numbers.html"
         return self._shown(name, span=span, **found)
 
@@ -118,9 +124,11 @@ class Pages:
 
     async def device(self, request: Request) -> Response:
         """``/device/ID``: what happened to a device, and what changed before it began to fail."""
+        if self._turns.is_full:
+            return self._busy(request)
         span, name = _span(request, "30d"), request.path_params["name"]
         now = datetime.now(UTC)
-        found = await asyncio.to_thread(self._numbers.device, name, now - _length(span), now)
+        found = await self._turns.take(self._numbers.device, name, now - _length(span), now)
         status = HTTPStatus.OK if found["attempts"] or found["summary"] else HTTPStatus.NOT_FOUND
         return self._shown("device.html", status, name=name, span=span, **found)
 
@@ -133,6 +141,20 @@ class Pages:
         told = str(error) if isinstance(error, DoorlogError) else "something went wrong in here"
         hint = "The broker is not affected: the page only reads its log."
         return self._shown("error.html", HTTPStatus.SERVICE_UNAVAILABLE, what=safe_text(told, _LONGEST), hint=hint)
+
+    def close(self) -> None:
+        """Answer no more questions for numbers."""
+        self._turns.close()
+
+    def _busy(self, request: Request) -> Response:
+        """Tell that too many wait for numbers already; the script asks again."""
+        after = {"Retry-After": str(_RETRY_SECONDS)}
+        if "part" in request.query_params:
+            return HTMLResponse(f'<p class="quiet">{_BUSY}</p>\n', HTTPStatus.SERVICE_UNAVAILABLE, after)
+        answer = self._shown("error.html", HTTPStatus.SERVICE_UNAVAILABLE, what=_BUSY, retry=_RETRY_SECONDS,
+                             hint="Others wait for numbers of this log, too.")  # fmt: skip
+        answer.headers.update(after)
+        return answer
 
     def _page(self, query: Any) -> Any:
         with open_log(self._log) as opened:

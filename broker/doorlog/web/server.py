@@ -43,6 +43,7 @@ def build(log: Path, directory: Path | None, password: str | None = None) -> Gua
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with keeper:
             yield
+        pages.close()
         live.close()
 
     routes = [

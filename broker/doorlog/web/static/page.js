@@ -17,10 +17,17 @@ function localTimes(root) {
   }
 }
 
+let retrying;
+
 async function fetchPart(place) {
+  clearTimeout(retrying);
   try {
     const answer = await fetch(place.dataset.part, { headers: { Accept: "text/html" } });
-    if (!answer.ok) return;
+    const retry = Number(answer.headers.get("Retry-After"));
+    if (retry) {
+      retrying = setTimeout(fetchPart, 1_000 * retry, place);
+      if (place.querySelector("section")) return; // what is there may stay until then
+    } else if (!answer.ok) return;
     const openBefore = [...place.querySelectorAll("details")].map((one) => one.open);
     place.innerHTML = await answer.text(); // made and escaped by our own server
     place.querySelectorAll("details").forEach((one, number) => { one.open = openBefore[number] ?? false; });
@@ -124,5 +131,7 @@ keys();
 copying();
 const numbers = document.querySelector("[data-part]");
 if (numbers) keepFresh(numbers);
+const busy = document.querySelector("[data-retry]");
+if (busy) setTimeout(() => location.reload(), 1_000 * busy.dataset.retry);
 const records = document.querySelector("table[data-events]");
 if (records) live(records);
