@@ -94,6 +94,7 @@ async def test_everybody_can_use_the_pages(day: Day, scheme: str, width: int) ->
         ):
             await page.goto(site.url + path)
             await page.wait_for_selector(ready)
+            await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
             assert await problems(page) == [], path
             wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{path} is wider than the screen"

@@ -25,7 +25,8 @@ def test_failures_are_stacked_and_admissions_left_out() -> None:
     chart = chart_of(timeline({"admitted": 50, "a": 2, "b": 4}, {}, {"b": 1}, marks=(1.5,)))
 
     assert [(bar.colour, round(bar.height)) for bar in chart.bars] == [(0, 135), (1, 67), (0, 34)]
-    assert chart.legend == [(0, "b", 5), (1, "a", 2)]
+    assert chart.legend == [(0, "b", 5, "b"), (1, "a", 2, "a")]
+    assert chart.rows == [(BEGAN, [4, 2]), (BEGAN + 2 * HOUR, [1, 0])]
     assert chart.bars[0].title == "2026-03-01 00:00 UTC: 4 b"
     assert [tick.text for tick in chart.counts] == ["0", "3", "6"]
     assert pytest.approx(chart.marks[0].x) == 52 + (WIDTH - 52) / 2
@@ -35,7 +36,10 @@ def test_rare_codes_share_a_colour() -> None:
     chart = chart_of(timeline({f"code-{number}": 20 - number for number in range(12)}))
 
     assert len(chart.legend) == 8
-    assert chart.legend[-1] == (7, OTHERS, sum(20 - number for number in range(7, 12)))
+    assert chart.legend[-1] == (
+        7, OTHERS, sum(20 - number for number in range(7, 12)), "code-7 code-8 code-9 code-10 code-11",
+    )  # fmt: skip
+    assert chart.rows == [(BEGAN, [20, 19, 18, 17, 16, 15, 14, 55])]
 
 
 def test_nothing_happened() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorlog.events.codes import Code
 from doorlog.web.query import FIELDS, read_query
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,6 +27,10 @@ def test_filters_are_read_and_written_again() -> None:
     assert query.url("/log", since=None, below=3).startswith("/log?device=pump-17&code=bad_password+not_tls&")
     assert "since" not in query.url("/log", since=None)
     assert not query.is_live
+
+
+def test_there_is_room_for_all_codes() -> None:
+    assert read_query({"code": " ".join(Code)}).filters.codes == tuple(Code)
 
 
 def test_without_filters_all_is_wanted_and_comes_live() -> None:
@@ -57,4 +62,4 @@ def test_anything_can_be_read(parameters: dict[str, str]) -> None:
     query = read_query(parameters, NOW)
 
     assert query.url("/log").isprintable()
-    assert all(len(value) <= 500 for value in query.values.values())
+    assert all(len(value) <= 2_000 for value in query.values.values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from doorlog.readers.timeline import Timeline
 
 WIDTH: Final = 960
@@ -37,6 +39,16 @@ class Tick(NamedTuple):
     text: str
 
 
+class Key(NamedTuple):
+    """What a colour stands for."""
+
+    colour: int
+    name: str
+    total: int
+    codes: str
+    """As the filter of the log takes them."""
+
+
 class Chart(NamedTuple):
     """All shapes, in units of the picture."""
 
@@ -44,14 +56,16 @@ class Chart(NamedTuple):
     hours: list[Tick]
     counts: list[Tick]
     marks: list[Tick]
-    legend: list[tuple[int, str, int]]
-    """Colour, code, how often."""
+    legend: list[Key]
+    rows: list[tuple[datetime, list[int]]]
+    """The same as a table: for each span with failures when it begins, and a count for each of the legend."""
 
 
 def chart_of(timeline: Timeline) -> Chart:
     """Draw failures over time, stacked by code."""
-    shown = timeline.codes[:MOST_COLOURS]
-    names = [*shown, *([OTHERS] if len(timeline.codes) > MOST_COLOURS else [])]
+    shown, others = timeline.codes[:MOST_COLOURS], timeline.codes[MOST_COLOURS:]
+    names = [*shown, *([OTHERS] if others else [])]
+    codes = [*shown, " ".join(others)]
     stacks = [
         [slot[code] for code in shown] + [_rest(slot, shown)] * (len(names) > len(shown)) for slot in timeline.slots
     ]
@@ -62,7 +76,8 @@ def chart_of(timeline: Timeline) -> Chart:
         hours=_hours(timeline),
         counts=[Tick(_LEFT, _y(count, top), f"{count:,}") for count in (0, top // 2, top)],
         marks=[Tick(_x(timeline, mark.time.timestamp()), _TOP, mark.text) for mark in timeline.marks],
-        legend=list(zip(range(len(names)), names, totals, strict=True)),
+        legend=[Key(colour, name, totals[colour], codes[colour]) for colour, name in enumerate(names)],
+        rows=[(timeline.since + place * timeline.step, stack) for place, stack in enumerate(stacks) if any(stack)],
     )
 
 

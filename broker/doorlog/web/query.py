@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 FIELDS: Final = ("device", "code", "stage", "outcome", "source", "listener", "text", "since", "until")
-_LONGEST: Final = 500
-"""Characters of a value."""
+_LONGEST: Final = 2_000
+"""Characters of a value: room for all codes together."""
 _LARGEST: Final = 10**19
 
 
