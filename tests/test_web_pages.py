@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from doorlog.events.codes import Code
+from doorlog.readers.files import OpenLog, open_log
 from support.web import served
 from support.web_log import HOSTILE, Day, rotation
 
@@ -61,6 +64,24 @@ async def test_an_attempt_is_told_as_a_story(day: Day) -> None:
     assert "Install the root CA as trust anchor" in page.text
 
 
+async def test_an_attempt_is_found_with_the_log_opened_as_often_as_it_is_read(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def counted(log: Path) -> AbstractContextManager[OpenLog]:
+        opened.append(log)
+        return open_log(log)
+
+    monkeypatch.setattr("doorlog.web.pages.open_log", counted)
+    name = day.attempt(1, "not_tls")
+    async with served(day.log.live) as site:
+        assert (await site.get(f"/attempt/{name}")).status == 200
+        assert len(opened) == 1
+        assert (await site.get(f"/attempt/x-{day.log.sequence}")).status == 200
+        assert len(opened) == 3
+
+
 async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day) -> None:
     async with served(day.log.live) as site:
         page = await site.get("/device/pump-17")
@@ -80,6 +101,24 @@ async def test_the_overview_counts_and_names_who_fails(day: Day) -> None:
     assert re.search(r"75\.0%\s+admitted", text)
     assert re.search(r"pump-17\s+server_certificate_unknown_ca\s+3", text)
     assert "tls serves generation 2, issued by CN=CA 2" in text
+
+
+async def test_the_chart_is_a_table_too_and_each_code_leads_to_its_records(day: Day) -> None:
+    codes = [code for code in Code if code != "admitted"][:9]
+    for more, code in enumerate(codes):
+        for _ in range(10 - more):
+            day.attempt(0.1, code)
+    async with served(day.log.live) as site:
+        page = await site.get("/numbers?since=24h")
+        (others,) = re.findall(r'href="([^"]+)"><svg[^>]+>(?:<rect[^>]+>)</svg>other codes', page.text)
+        shown = await site.get(others)
+
+    (table,) = re.findall(r"The same as a table</summary>(.*?)</details>", page.text, re.DOTALL)
+    assert len(re.findall("<tr>", table)) == 1 + 4
+    assert re.findall(r'<td class="number">(\d+)</td>', table.rpartition("<tr>")[2]) == [
+        "10", "9", "8", "7", "6", "5", "4", "5",
+    ]  # fmt: skip
+    assert len(re.findall("<tr data-sequence", shown.text)) == 3 + 3 + 2
 
 
 @pytest.mark.parametrize("path", PAGES)

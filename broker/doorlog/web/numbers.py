@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
-from doorlog.identity.overview import addresses, summaries
+from doorlog.identity.overview import addresses, states, summaries
 from doorlog.identity.store import open_to_read
 from doorlog.readers.changes import attempts_of, break_of
 from doorlog.readers.summary import summary_of
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+    from typing import TypeVar
 
-    from doorlog.identity.overview import DeviceSummary
+    Answer = TypeVar("Answer")
 
 _FRESH_SECONDS: Final = 4.0
 _MOST_SLOTS: Final = 72
@@ -65,12 +65,12 @@ class Numbers:
         with open_table(self._log, since=before, until=until, index=self._index, memory=_MEMORY) as table:
             summary = summary_of(table, since, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
-        states = Counter(device.state for device in self._devices())
+        now = time.time()
         return {
             "summary": summary,
             "timeline": timeline,
             "chart": chart_of(timeline),
-            "states": states,
+            "states": self._known(lambda known: states(known, now)),
             "failing": summary.devices[:_MOST_DEVICES],
             "new": [code for code in summary.codes if code.new],
             "took": time.perf_counter() - begun,
@@ -87,35 +87,28 @@ class Numbers:
             attempts = attempts_of(table, name, since, until)
             broken = break_of(table, name, attempts, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
-        found = self._devices(name)
+        now = time.time()
+        found = self._known(lambda known: summaries(known, now, name))
         return {
             "attempts": attempts[:_MOST_SHOWN],
             "number": len(attempts),
             "broken": broken,
             "summary": found[0] if found else None,
-            "addresses": self._addresses(name),
+            "addresses": self._known(lambda known: addresses(known, name)),
             "marks": timeline.marks,
             "lanes": lanes_of(attempts, since, until),
             "took": time.perf_counter() - begun,
         }
 
-    def _devices(self, name: str | None = None) -> list[DeviceSummary]:
+    def _known(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+        """Ask the directory; None where it is not there, or can not be read: the log tells enough."""
         if self._directory is None or not self._directory.exists():
-            return []
+            return None
         try:
             with closing(open_to_read(self._directory)) as connection:
-                return summaries(connection, time.time(), name)
-        except (DirectoryError, sqlite3.Error):  # the log tells enough
-            return []
-
-    def _addresses(self, name: str) -> list[tuple[str, float, float, int]]:
-        if self._directory is None or not self._directory.exists():
-            return []
-        try:
-            with closing(open_to_read(self._directory)) as connection:
-                return addresses(connection, name)
+                return question(connection)
         except (DirectoryError, sqlite3.Error):
-            return []
+            return None
 
 
 def lanes_of(attempts: list[Any], since: datetime, until: datetime) -> list[tuple[str, list[tuple[float, str]]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from doorlog.readers.lines import LogFile
     from doorlog.web.live import Live
 
 _ROWS: Final = 100
@@ -161,9 +163,13 @@ class Pages:
             return page_of(opened, query.filters, _ROWS, query.below)
 
     def _shown_attempt(self, name: str) -> Any:
-        with open_log(self._log) as first, open_log(self._log) as second:
-            files = iter((first.files, second.files))
-            return shown(lambda: next(files), name)
+        with ExitStack() as stack:
+
+            def files() -> list[LogFile]:
+                stack.close()  # of a first reading
+                return stack.enter_context(open_log(self._log)).files
+
+            return shown(files, name)
 
     def _shown(self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(**values), status)
