@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from doorlog.readers.changes import Attempt, Break, attempts_of, break_of, changes_between
+from doorlog.readers.changes import MOST_ATTEMPTS, Attempt, Break, attempts_of, break_of, changes_between
 from doorlog.readers.table import open_table
-from support.web_log import Day, rotation
+from support.web_log import NEW, Day, rotation
 
 BEFORE = Attempt(
     time=datetime(2026, 3, 1, tzinfo=UTC), outcome="success", code="admitted", stage="session", message=None,
@@ -22,7 +22,7 @@ BEFORE = Attempt(
 def broken(day: Day, device: str) -> Break | None:
     since, until = day.now - timedelta(days=2), day.now + timedelta(seconds=1)
     with open_table(day.log.live) as table:
-        return break_of(table, device, attempts_of(table, device, since, until), until)
+        return break_of(table, device, attempts_of(table, device, since, until), since, until)
 
 
 def test_the_certificate_was_another_one(tmp_path: Path) -> None:
@@ -37,6 +37,33 @@ def test_the_certificate_was_another_one(tmp_path: Path) -> None:
     assert found.changes == [
         "we serve another certificate, by CN=CA 2, before by CN=CA 1 (generation 1 to 2)",
     ]
+
+
+@pytest.mark.parametrize("was_admitted", [True, False])
+def test_thousands_of_failures_in_a_row_are_counted_from_the_first_one(tmp_path: Path, *, was_admitted: bool) -> None:
+    day = Day(tmp_path)
+    day.attempt(30, "bad_password", "pump-17")
+    if was_admitted:
+        day.attempt(20, "admitted", "pump-17")
+    for number in range(MOST_ATTEMPTS + 50):
+        day.attempt(10 - number / 1_000, "server_certificate_unknown_ca", "pump-17", issuer="CA 2", sha256=NEW)
+    found = broken(day, "pump-17")
+
+    assert found is not None
+    assert found.failures == MOST_ATTEMPTS + 50 + (not was_admitted)
+    assert found.first_failure.time == day.now - timedelta(hours=10 if was_admitted else 30)
+    assert (found.last_success is not None) is was_admitted
+    assert bool(found.changes) is was_admitted
+
+
+def test_failures_that_were_folded_are_counted(tmp_path: Path) -> None:
+    day = rotation(tmp_path)
+    day.flood(1, "server_certificate_unknown_ca", "pump-17", 500)
+    day.flood(1, "server_certificate_unknown_ca", "pump-18", 7)
+    found = broken(day, "pump-17")
+
+    assert found is not None
+    assert (found.failures, found.others) == (503, 1)
 
 
 def test_a_device_that_gets_in_is_not_broken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,13 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorlog.readers.history import MOST_CONFIRMED, Entry, History, history_of, with_confirmed
+from doorlog.readers.files import open_log
+from doorlog.readers.history import (
+    MOST_CONFIRMED,
+    Ambiguous,
+    Entry,
+    History,
+    ambiguous_of,
+    history_of,
+    with_confirmed,
+)
 from doorlog.readers.lines import DamagedFile, LogFile
 from support.chained_logs import ChainedLog
 from support.events import admitted_connect, failed_connect, refused_password
+from support.log_files import WrittenLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 Lines = list[bytes]
 
@@ -235,6 +247,21 @@ def test_thousands_of_confirmed_attempts_among_many_others_are_found_in_one_read
     lines += [confirming("pump-17", names[at : at + 32]) for at in range(0, len(names), 32)]
     found = told(lines, last=10_000)
     assert sum(entry.mark == "confirmed" for entry in found.entries) == MOST_CONFIRMED
+
+
+def test_attempts_that_may_be_its_own_are_counted(tmp_path: Path) -> None:
+    log = WrittenLog(tmp_path)
+    lines = [
+        ambiguous({"id": "pump-17", "score": 0.4}, {"id": "pump-18"}, connection="c1"),
+        ambiguous({"id": "pump-18"}, connection="c2"),
+        certain("pump-17", connection="c3", top={"message": "ambiguous"}),
+        line("disconnect", connection="c4", evidence={"confidence": "ambiguous", "candidates": [{"id": "pump-17"}]}),
+        line(connection="c5", top={"message": '"pump-17" ambiguous'}),
+    ]
+    log.append_raw(b"".join(lines))
+    with open_log(log.live) as opened:
+        assert ambiguous_of(opened, "pump-17", datetime(2020, 1, 1, tzinfo=UTC)) == Ambiguous(1, None)
+        assert ambiguous_of(opened, "pump-17", datetime(2100, 1, 1, tzinfo=UTC)) == Ambiguous(0, None)
 
 
 # damage

@@ -92,6 +92,42 @@ async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day)
     assert "What changed" not in well.text
 
 
+async def test_a_device_page_tells_what_the_broker_did_meanwhile(day: Day) -> None:
+    day.started(2.5)
+    async with served(day.log.live) as site:
+        page = await site.get("/device/pump-17")
+
+    table = page.text[page.text.index('id="attempts"') :]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall("<tr.*?</tr>", table, re.DOTALL)[1:]]
+    assert [row[2:] if row[1] == "broker" else row[1] for row in rows] == [
+        "server_certificate_unknown_ca",
+        ["the", "broker", "started"],
+        "server_certificate_unknown_ca",
+        "server_certificate_unknown_ca",
+        ["tls", "serves", "generation", "2,", "issued", "by", "CN=CA", "2"],
+        "admitted",
+        "admitted",
+        "admitted",
+    ]
+    assert len(re.findall('class="mark"', page.text)) == 4
+
+
+async def test_a_device_page_tells_of_attempts_that_may_be_its_own(day: Day) -> None:
+    for _ in range(3):
+        day.ambiguous(1, "server_certificate_unknown_ca", "pump-17", "pump-20")
+    async with served(day.log.live) as site:
+        page = await site.get("/device/pump-17")
+        only = await site.get("/device/pump-20")
+        none = await site.get("/device/pump-18")
+        (link,) = re.findall(r'href="([^"]+)">attempts where it is one of several', only.text)
+        log = await site.get(link.replace("&amp;", "&"))
+
+    assert "Besides, 3 attempts may have been this device, or one of others like it" in page.text
+    assert only.status == 200
+    assert "may have been" not in none.text
+    assert len(re.findall("<tr data-sequence", log.text)) == 3
+
+
 async def test_the_overview_counts_and_names_who_fails(day: Day) -> None:
     async with served(day.log.live) as site:
         page = await site.get("/numbers?since=24h")

@@ -43,6 +43,15 @@ class Day:
         outcome = "success" if code == "admitted" else "failure"
         return self._write(hours_ago, "connect", outcome, code, device=device, tls=_tls(issuer, sha256), **more)
 
+    def flood(self, hours_ago: float, code: str, device: str, count: int) -> None:
+        """Write that so many attempts more were counted instead of recorded."""
+        folded = {"action": "connect", "count": count}
+        self._write(hours_ago, "flood", "failure", code, device=device, flood=folded)
+
+    def ambiguous(self, hours_ago: float, code: str, *candidates: str) -> None:
+        """Write an attempt of one of several devices."""
+        self._write(hours_ago, "connect", "failure", code, candidates=candidates)
+
     def _write(self, hours_ago: float, action: str, outcome: str, code: str | None, **more: Any) -> str:
         number = self.log.sequence + 1
         moment = (self.now - timedelta(hours=hours_ago)).isoformat().replace("+00:00", "Z")
@@ -57,6 +66,11 @@ class Day:
             "source": {"ip": "192.0.2.17", "port": 1024 + number},
             **more,
         }
+        if "flood" in record:
+            doorlog["flood"] = record.pop("flood")
+        if "candidates" in record:
+            candidates = [{"id": name, "score": 0.5} for name in record.pop("candidates")]
+            doorlog["device"] = {"confidence": "ambiguous", "candidates": candidates}
         if device is not None:
             record["device"] = {"id": device}
             doorlog["device"] = {"method": "address", "confidence": "likely", "evidence": ["it was here before"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,16 +12,23 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS: Final = 2_000
 """Of one device that are looked at, the latest ones."""
-_ATTEMPTS: Final = f"""
-SELECT time, outcome, code, stage, message, connection_id, source_ip, listener, confidence, generation, served_sha256,
-       served_issuer, server_name, ja4, tls_version, user_name, client_sha256
-FROM records WHERE device_id = $device AND action = 'connect' AND time >= $since AND time <= $until
-ORDER BY time DESC, sequence DESC LIMIT {MOST_ATTEMPTS}
-"""  # noqa: S608 - a number of our own
-_OTHERS: Final = """
-SELECT count(DISTINCT device_id) FROM records
-WHERE code = $code AND device_id <> $device AND time >= $first AND time <= $until
+_COLUMNS: Final = """
+time, outcome, code, stage, message, connection_id, source_ip, listener, confidence, generation, served_sha256,
+served_issuer, server_name, ja4, tls_version, user_name, client_sha256
 """
+_OWN: Final = f"""
+SELECT {_COLUMNS} FROM records
+WHERE device_id = $device AND action = 'connect' AND time >= $since AND time <= $until
+"""  # noqa: S608 - names of our own
+_ATTEMPTS: Final = f"{_OWN} ORDER BY time DESC, sequence DESC LIMIT {MOST_ATTEMPTS}"
+_LAST_SUCCESS: Final = f"{_OWN} AND outcome = 'success' ORDER BY time DESC, sequence DESC LIMIT 1"
+_FIRST_FAILURE: Final = f"{_OWN} AND outcome IS DISTINCT FROM 'success' ORDER BY time, sequence LIMIT 1"
+_SINCE_THEN: Final = """
+SELECT coalesce(sum(attempts) FILTER (device_id = $device AND outcome IS DISTINCT FROM 'success'), 0),
+       count(DISTINCT device_id) FILTER (device_id <> $device AND code = $code)
+FROM records WHERE time >= $first AND time <= $until AND attempts > 0
+"""
+_A_MOMENT: Final = timedelta(microseconds=1)
 
 
 class Attempt(NamedTuple):
@@ -57,7 +64,7 @@ class Break(NamedTuple):
     last_success: Attempt | None
     first_failure: Attempt
     failures: int
-    """Since then."""
+    """Since then, those that were folded into a ``flood`` included."""
     others: int
     """Other devices that failed for the same reason since then."""
     changes: list[str]
@@ -76,18 +83,18 @@ def attempts_of(table: Table, device: str, since: datetime, until: datetime) -> 
     Raises:
         LogError: A file of the log can not be read.
     """
-    rows = table.rows(_ATTEMPTS, {"device": device, "since": _naive(since), "until": _naive(until)})
-    return [Attempt(time.replace(tzinfo=UTC), *rest) for time, *rest in rows]
+    return _found(table, _ATTEMPTS, device, since, until)
 
 
-def break_of(table: Table, device: str, attempts: Sequence[Attempt], until: datetime) -> Break | None:
+def break_of(table: Table, device: str, attempts: Sequence[Attempt], since: datetime, until: datetime) -> Break | None:
     """Find where a device began to fail; None while it gets in.
 
     Args:
         table: The log.
         device: Its id.
-        attempts: Its own, the latest first.
-        until: Where the span ends that is looked at.
+        attempts: What ``attempts_of`` returns of the same span.
+        since: Where the span begins that is looked at.
+        until: Where it ends.
 
     Raises:
         LogError: A file of the log can not be read.
@@ -95,12 +102,16 @@ def break_of(table: Table, device: str, attempts: Sequence[Attempt], until: date
     failing = _failing(attempts)
     if not failing:
         return None
-    first = failing[-1]
     before = attempts[len(failing)] if len(failing) < len(attempts) else None
+    first = failing[-1]
+    if len(failing) == MOST_ATTEMPTS:  # what was before these was not looked at
+        before = next(iter(_found(table, _LAST_SUCCESS, device, since, until)), None)
+        after = before.time + _A_MOMENT if before is not None else since
+        first = next(iter(_found(table, _FIRST_FAILURE, device, after, until)), first)
     wanted = {"code": first.code, "device": device, "first": _naive(first.time), "until": _naive(until)}
-    [(others,)] = table.rows(_OTHERS, wanted)
+    [(failures, others)] = table.rows(_SINCE_THEN, wanted)
     changes = list(changes_between(before, first)) if before is not None else []
-    return Break(before, first, len(failing), int(others), changes)
+    return Break(before, first, int(failures), int(others), changes)
 
 
 def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
@@ -122,6 +133,11 @@ def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
     for sentence, old, new in pairs:
         if old and new and old != new:
             yield f"{sentence}: {new}, before {old}"
+
+
+def _found(table: Table, sql: str, device: str, since: datetime, until: datetime) -> list[Attempt]:
+    rows = table.rows(sql, {"device": device, "since": _naive(since), "until": _naive(until)})
+    return [Attempt(time.replace(tzinfo=UTC), *rest) for time, *rest in rows]
 
 
 def _failing(attempts: Sequence[Attempt]) -> list[Attempt]:

@@ -11,16 +11,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from doorlog.events.codes import Action, Code
+from doorlog.readers.filters import Filters
+from doorlog.readers.pages import page_of
 from doorlog.readers.record import text_at, value_at
 from doorlog.readers.search import as_json, items_at, lines_with, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
+    from doorlog.readers.files import OpenLog
     from doorlog.readers.lines import LogFile
 
 MOST_CONFIRMED: Final = 5_000
 """Connections of earlier attempts that are looked for, the latest ones."""
+MOST_AMBIGUOUS: Final = 1_000
+"""Attempts of one of several devices that are counted, the latest ones."""
 _CONNECTION: Final = re.compile(rb'"connection_id":("[^"\\]{1,64}")')
 
 Mark = Literal["certain", "likely", "ambiguous", "claimed", "confirmed"]
@@ -69,6 +75,14 @@ class History:
         self.entries.append(entry)
 
 
+class Ambiguous(NamedTuple):
+    """Attempts that may be a device's own, or another one's."""
+
+    found: int
+    reached: str | None
+    """``@timestamp`` of the earliest record that was looked at, if there are earlier ones."""
+
+
 def history_of(files: Iterable[LogFile], device: str, *, last: int) -> History:
     """Read what a log holds of a device.
 
@@ -91,6 +105,24 @@ def history_of(files: Iterable[LogFile], device: str, *, last: int) -> History:
         if value_at(record, "event", "action") == Action.DEVICE_CONFIRMED and found.mark in ("certain", "likely"):
             history.confirmed.extend(map(str, items_at(record, "doorlog", "confirmed", "connection_ids")))
     return history
+
+
+def ambiguous_of(log: OpenLog, device: str, since: datetime) -> Ambiguous:
+    """Count the attempts in which a device is one of several candidates, with a bounded part of the log read.
+
+    Args:
+        log: As it is now; it is read from its end.
+        device: Its id, as it stands in the records.
+        since: How far back.
+
+    Raises:
+        LogError: A file can not be read.
+    """
+    filters = Filters(device=device, maybe=True, text="ambiguous", since=since)
+    page = page_of(log, filters, MOST_AMBIGUOUS)
+    entries = [_entry(found.record, device) for found in page.found if _is_connect(found.record)]
+    found = sum(entry is not None and entry.mark == "ambiguous" for entry in entries)
+    return Ambiguous(found, page.reached if page.older is not None else None)
 
 
 def with_confirmed(files: Iterable[LogFile], history: History) -> History:

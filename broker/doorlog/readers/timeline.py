@@ -70,12 +70,29 @@ def timeline_of(table: Table, since: datetime, until: datetime, most: int) -> Ti
     """
     step = next((step for step in _STEPS if (until - since) / step <= most), _STEPS[-1])
     begins = datetime.fromtimestamp(since.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
-    span = {"since": begins.replace(tzinfo=None), "until": until.astimezone(UTC).replace(tzinfo=None)}
     slots: list[Counter[str]] = [Counter() for _ in range(int((until - begins) / step) + 1)]
-    for slot, code, count in table.rows(_COUNTS, span | {"step": step.total_seconds()}):
+    for slot, code, count in table.rows(_COUNTS, _naive(begins, until) | {"step": step.total_seconds()}):
         slots[min(int(slot), len(slots) - 1)][code or "unknown"] += int(count)
-    marks = [Mark(time.replace(tzinfo=UTC), _told(*rest)) for time, *rest in reversed(table.rows(_EVENTS, span))]
-    return Timeline(begins, step, slots, marks)
+    return Timeline(begins, step, slots, marks_of(table, begins, until))
+
+
+def marks_of(table: Table, since: datetime, until: datetime) -> list[Mark]:
+    """Return what happened at the broker: its starts and new certificates, the latest ones, the earliest first.
+
+    Args:
+        table: The log, opened for the span.
+        since: Where it begins.
+        until: Where it ends.
+
+    Raises:
+        LogError: A file of the log can not be read.
+    """
+    rows = table.rows(_EVENTS, _naive(since, until))
+    return [Mark(time.replace(tzinfo=UTC), _told(*rest)) for time, *rest in reversed(rows)]
+
+
+def _naive(since: datetime, until: datetime) -> dict[str, object]:
+    return {name: moment.astimezone(UTC).replace(tzinfo=None) for name, moment in (("since", since), ("until", until))}
 
 
 def _told(action: str, listener: str | None, generation: int | None, issuer: str | None) -> str:

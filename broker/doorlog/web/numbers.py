@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 from doorlog.errors import DirectoryError
 from doorlog.identity.overview import addresses, states, summaries
 from doorlog.identity.store import open_to_read
-from doorlog.readers.changes import attempts_of, break_of
+from doorlog.readers.changes import MOST_ATTEMPTS, attempts_of, break_of
+from doorlog.readers.files import open_log
+from doorlog.readers.history import ambiguous_of
 from doorlog.readers.summary import summary_of
 from doorlog.readers.table import open_table
-from doorlog.readers.timeline import timeline_of
+from doorlog.readers.timeline import marks_of, timeline_of
 from doorlog.web.chart import chart_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from typing import TypeVar
+
+    from doorlog.readers.changes import Attempt
+    from doorlog.readers.timeline import Mark
 
     Answer = TypeVar("Answer")
 
@@ -85,17 +90,21 @@ class Numbers:
         begun = time.perf_counter()
         with open_table(self._log, since=since, until=until, index=self._index, memory=_MEMORY) as table:
             attempts = attempts_of(table, name, since, until)
-            broken = break_of(table, name, attempts, until)
-            timeline = timeline_of(table, since, until, _MOST_SLOTS)
+            broken = break_of(table, name, attempts, since, until)
+            marks = marks_of(table, since, until)
+        with open_log(self._log) as opened:
+            ambiguous = ambiguous_of(opened, name, since)
         now = time.time()
         found = self._known(lambda known: summaries(known, now, name))
         return {
-            "attempts": attempts[:_MOST_SHOWN],
+            "happened": with_marks(attempts[:_MOST_SHOWN], marks),
             "number": len(attempts),
+            "is_cut": len(attempts) == MOST_ATTEMPTS,
+            "ambiguous": ambiguous,
             "broken": broken,
             "summary": found[0] if found else None,
             "addresses": self._known(lambda known: addresses(known, name)),
-            "marks": timeline.marks,
+            "marks": [(_place(mark.time, since, until), mark) for mark in marks],
             "lanes": lanes_of(attempts, since, until),
             "took": time.perf_counter() - begun,
         }
@@ -111,16 +120,28 @@ class Numbers:
             return None
 
 
-def lanes_of(attempts: list[Any], since: datetime, until: datetime) -> list[tuple[str, list[tuple[float, str]]]]:
+def with_marks(attempts: Sequence[Attempt], marks: Sequence[Mark]) -> list[Attempt | Mark]:
+    """Return attempts, and what happened at the broker since the first of them, the latest first."""
+    since = attempts[-1].time if attempts else None
+    meanwhile = [mark for mark in marks if since is not None and mark.time >= since]
+    return sorted([*attempts, *meanwhile], key=lambda one: one.time, reverse=True)
+
+
+def lanes_of(
+    attempts: Sequence[Attempt], since: datetime, until: datetime
+) -> list[tuple[str, list[tuple[float, str]]]]:
     """Return dots over time for a picture of a device: admissions, and a lane for each code, the first one on top.
 
     Returns:
         For each lane its name, and for each attempt where it is (0 to 960) and what it was.
     """
-    length = (until - since).total_seconds()
     lanes: dict[str, list[tuple[float, str]]] = {}
     for attempt in reversed(attempts):
         name = "admitted" if attempt.is_admitted else attempt.code or "unknown"
-        x = (attempt.time - since).total_seconds() / length * 960
-        lanes.setdefault(name, []).append((round(x, 1), f"{attempt.time:%Y-%m-%d %H:%M:%S} UTC: {name}"))
+        x = _place(attempt.time, since, until)
+        lanes.setdefault(name, []).append((x, f"{attempt.time:%Y-%m-%d %H:%M:%S} UTC: {name}"))
     return sorted(lanes.items(), key=lambda lane: lane[0] != "admitted")
+
+
+def _place(moment: datetime, since: datetime, until: datetime) -> float:
+    return round((moment - since) / (until - since) * 960, 1)

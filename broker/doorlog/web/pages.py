@@ -131,7 +131,8 @@ class Pages:
         span, name = _span(request, "30d"), request.path_params["name"]
         now = datetime.now(UTC)
         found = await self._turns.take(self._numbers.device, name, now - _length(span), now)
-        status = HTTPStatus.OK if found["attempts"] or found["summary"] else HTTPStatus.NOT_FOUND
+        is_known = found["happened"] or found["summary"] or found["ambiguous"].found
+        status = HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND
         return self._shown("device.html", status, name=name, span=span, **found)
 
     async def not_found(self, _request: Request, _error: Exception) -> Response:
