@@ -10,7 +10,8 @@ from doorlog.events.records import Event
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.store import open_store
 from doorlog.log.status import LogStatus
-from support.events import failed_connect, lost_records
+from doorlog.settings.cohort_models import CohortSettings
+from support.events import admitted_connect, failed_connect, lost_records, refused_password
 
 WELL = LogStatus(mode="durable", failure=None, sequence=48, waiting=1, unwritten=0)
 
@@ -23,8 +24,13 @@ def import_device(path: Path, name: str) -> None:
 def test_an_event_is_counted_and_goes_its_way() -> None:
     instruments = Instruments(["tls"], None)
     recorded: list[Event] = []
-    instruments.counting(recorded.append)(failed_connect())
-    refined = instruments.counting_gaps(lambda event: event)(lost_records())
+
+    def record(event: Event) -> bool:
+        recorded.append(event)
+        return True
+
+    instruments.counting(record)(failed_connect())
+    refined = instruments.counting_refined(lambda event: event)(lost_records())
 
     facts = instruments.facts(WELL, 1, 1)
     assert recorded == [failed_connect()]
@@ -32,6 +38,17 @@ def test_an_event_is_counted_and_goes_its_way() -> None:
     assert sum(facts.counts.attempts.values()) == 1
     assert facts.counts.missing["write_failed"] == 42
     assert facts.devices is None
+
+
+def test_what_is_folded_counts_for_the_cohort_of_what_was_named_before() -> None:
+    cohort = CohortSettings(name="berlin", user_prefix="pump-")
+    instruments = Instruments(["tls"], None, [cohort])
+    instruments.counting_refined(lambda event: event)(admitted_connect())
+    count = instruments.counting(lambda _event: False)
+    count(refused_password())
+    count(lost_records())
+
+    assert instruments.facts(WELL, 1, 1).counts.cohorts == {("berlin", "success"): 1, ("berlin", "failure"): 1}
 
 
 def test_the_directory_is_asked_once_a_minute(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import support.packets as mqtt
 from doorlog.application.service import Service
 from doorlog.embedded.authority import EmbeddedAuthority
 from doorlog.events.codes import Code, DisconnectCause, Stage
+from doorlog.identity.inventory import Imported, store_inventory
+from doorlog.identity.store import open_store
 from doorlog.settings.models import Settings
-from support.broker import ANYBODY, FREE, Running, listeners, running
-from support.clients.raw import open_wire, send_then, tcp_open_and_close
+from support.broker import ANYBODY, FREE, Running, listeners, running, tls
+from support.clients.raw import Dial, open_wire, send_then, tcp_open_and_close
 from support.clients.raw_tls import Offer, handshake_then, hello_then
 from support.doors import until
 from support.monitor import MONITOR, ask_monitor_of, health_of, samples_of, total
@@ -114,3 +117,43 @@ async def test_what_the_log_folds_is_counted_all_the_same(tmp_path: Path) -> Non
 
     assert flood["doorlog"]["flood"]["count"] == 18
     assert total(samples, "doorlog_attempts_total", listener="plain") == 20
+
+
+async def test_a_site_is_counted_though_its_devices_failed_before_they_said_who_they_are(
+    tmp_path: Path, pki: Pki
+) -> None:
+    """As in the founding story: the chain is not trusted, there is no client id, and the log folds most of it."""
+    directory = tmp_path / "devices.db"
+    with closing(open_store(directory)) as connection:
+        pump = Imported("pump-17", site="berlin", addresses=("127.7.0.17",))
+        store_inventory(connection, [pump, Imported("valve-18", site="paris")], replace=True)
+    cohorts = [
+        {"name": "berlin-net", "network": "127.7.0.0/24"},
+        {"name": "by-user", "user_prefix": "pump"},
+        {"name": "both", "site": "berlin", "server_name": "*.example.org"},
+    ]
+    more = {"device": {"directory": directory}, "cohorts": cohorts, "monitor": MONITOR}
+    log = {"file": {"path": tmp_path / "doorlog.jsonl"}, "console": "never", "flood": {"enabled": True, "after": 3}}
+    settings = Settings.model_validate(
+        {
+            "listeners": {"tls": {"bind": FREE, "tls": tls(pki.server())}},
+            "auth": {"plugins": ANYBODY},
+            "log": log,
+            **more,
+        }
+    )
+    with following(tmp_path / "doorlog.jsonl") as records:
+        async with Service(settings, partial(EmbeddedAuthority, settings)) as service:
+            broker = Running(service, records)
+            tally = service._instruments.tally
+            for number in range(10):  # three of them have records of their own
+                await hello_then(broker.target("tls"), "fin", Offer(server_name="mqtt.example.org"), Dial("127.7.0.17"))
+                await until(lambda: tally.counts().cohorts["site:berlin", "failure"] > number)  # noqa: B023 - at once
+            samples = samples_of((await ask_monitor_of(broker, "/metrics")).decode())
+
+    failed = {
+        cohort: total(samples, "doorlog_cohort_attempts_total", cohort=cohort, outcome="failure")
+        for cohort in ("berlin-net", "site:berlin", "both", "site:paris", "by-user")
+    }
+    assert failed == {"berlin-net": 10, "site:berlin": 10, "both": 10, "site:paris": 0, "by-user": 0}
+    assert total(samples, "doorlog_cohort_attempts_total", outcome="success") == 0

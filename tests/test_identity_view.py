@@ -180,3 +180,15 @@ def test_no_question_takes_the_longer_the_more_devices_are_there(fleet: Fleet, q
     values = tuple("x" * question.count("?"))
     plan = [row[3] for row in fleet.connection.execute(f"EXPLAIN QUERY PLAN {question}", values)]
     assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step]
+
+
+def test_whose_devices_they_are(fleet: Fleet) -> None:
+    fleet.see("pump", 1, user_name="berlin-1")
+    fleet.give(Imported("pump", site="berlin"), Imported("valve", site="paris"), Imported("crane"))
+
+    assert fleet.view.owners(["pump"]) == [("berlin", "berlin-1")]
+    assert set(fleet.view.owners(["pump", "valve", "crane", "stranger", "\ud800"])) == {
+        ("berlin", "berlin-1"), ("paris", None), (None, None),
+    }  # fmt: skip
+    assert fleet.view.sites(10) == ["berlin", "paris"]
+    assert fleet.view.sites(1) == ["berlin"]

@@ -54,6 +54,8 @@ TESTED_THROUGH = {
     "test_settings_base.py": "test_settings_models.py",
     "test_settings_log_models.py": "test_settings_models.py",
     "test_settings_local_models.py": "test_settings_models.py",
+    "test_settings_networks.py": "test_settings_models.py",
+    "test_application_own_events.py": "test_application_service.py",
     "test_log_status.py": "test_log_writer.py",  # the shape of an answer
     "test_embedded_session_attributes.py": "test_embedded_credentials.py",
     "test_identity_counters.py": "test_identity_learner.py",

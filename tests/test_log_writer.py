@@ -466,3 +466,10 @@ def test_a_fault_of_our_own_does_not_end_the_thread(monkeypatch: pytest.MonkeyPa
     log.close()
     assert len(kept.lines) == 2
     assert [(fault.where, fault.first) for fault in log.faults] == [("log", "RuntimeError: a bug")]
+
+
+def test_whoever_records_hears_whether_there_will_be_a_record_of_its_own() -> None:
+    with log_to(Kept(), flood={"enabled": True, "after": 2}) as log:
+        assert [log.record(failed_connect()) for _ in range(4)] == [True, True, False, False]
+    with log_to(Kept()) as log:
+        assert all(log.record(failed_connect()) for _ in range(4))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from doorlog.events.codes import Code, DisconnectCause, GapCause, Stage
 from doorlog.events.records import Event
-from doorlog.watch.tally import MOST_COHORTS, MOST_GENERATIONS, OTHER, Served, Tally
+from doorlog.settings.cohort_models import MOST_COHORTS, OTHER
+from doorlog.watch.tally import MOST_GENERATIONS, Served, Tally
 from support.events import (
     admitted_connect,
     ended_session,
@@ -93,29 +94,20 @@ def test_only_the_latest_generations_are_kept() -> None:
 
 def test_a_cohort_is_counted_apart_and_there_are_not_many() -> None:
     tally = Tally(["tls"])
-    tally.count_cohort("berlin", failed_connect())
-    tally.count_cohort("berlin", admitted_connect())
-    tally.count_cohort("berlin", ended_session())
-    assert tally.counts().cohorts == {("berlin", "success"): 1, ("berlin", "failure"): 1}
+    tally.know_cohorts(["paris"])
+    tally.count_cohorts(["berlin", "pumps"], "failure")
+    tally.count_cohorts(["berlin"], "success")
+    assert tally.counts().cohorts == {
+        ("paris", "success"): 0, ("paris", "failure"): 0,
+        ("berlin", "success"): 1, ("berlin", "failure"): 1,
+        ("pumps", "success"): 0, ("pumps", "failure"): 1,
+    }  # fmt: skip
 
     for number in range(2 * MOST_COHORTS):
-        tally.count_cohort(f"cohort-{number}", failed_connect())
+        tally.count_cohorts([f"cohort-{number}"], "failure")
     cohorts = tally.counts().cohorts
     assert len({cohort for cohort, _ in cohorts}) == MOST_COHORTS + 1
-    assert cohorts[OTHER, "failure"] == MOST_COHORTS + 1
-
-
-def test_a_flood_is_counted_for_its_cohort_as_many_as_it_stands_for() -> None:
-    tally = Tally(["tls"])
-    tally.count_cohort("berlin", folded_passwords())
-    assert tally.counts().cohorts["berlin", "failure"] == 4_711
-
-    sample = folded_passwords()
-    assert sample.doorlog.flood is not None
-    refused = sample.doorlog.flood.model_copy(update={"action": "authorize"})
-    doorlog = sample.doorlog.model_copy(update={"flood": refused})
-    tally.count_cohort("berlin", sample.model_copy(update={"doorlog": doorlog}))
-    assert tally.counts().cohorts["berlin", "failure"] == 4_711
+    assert cohorts[OTHER, "failure"] == MOST_COHORTS + 3
 
 
 def test_a_gap_is_counted_with_what_is_missing() -> None:

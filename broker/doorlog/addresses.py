@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
 @lru_cache(maxsize=4096)
@@ -31,10 +31,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def plain_address(ip: str) -> IPv4Address | IPv6Address:
+    """Return an address without its zone; an IPv4-mapped one counts as IPv4.
+
+    Raises:
+        ValueError: It is none.
+    """
+    address = ip_address(ip.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
 def is_within(ip: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
     """Whether an address lies in one of the networks; an IPv4-mapped one counts as IPv4."""
     if not networks:
         return False
-    address = ip_address(ip.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return any((mapped or address) in network for network in networks)
+    address = plain_address(ip)
+    return any(address in network for network in networks)

@@ -194,6 +194,8 @@ class DoorPlugin(BaseAuthPlugin, BaseTopicPlugin):
         """How this broker names itself in its records."""
         monitor: Any = None
         """Tells machines how the log does."""
+        cohorts: Any = None
+        """Groups of devices whose attempts are counted apart."""
 
 
 def _external_listener(listeners: Mapping[str, ListenerConfig]) -> str:

@@ -73,6 +73,6 @@ def _full() -> bytes:
     for event in (served_certificate(), *one_of_each()):
         tally.count(event)
         tally.count_gap(event)
-        tally.count_cohort("berlin", event)
+        tally.count_cohorts(["berlin"], "failure")
     log = LogStatus("durable", None, sequence=1, waiting=0, unwritten=0, sinks=(SinkStatus("syslog"),))
     return exposition(Facts(log, 1, 1, counts=tally.counts(), devices={"ok": 1}))

@@ -8,8 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from doorlog.application.cohort_counter import CohortCounter
 from doorlog.application.loop_probe import LoopProbe
 from doorlog.errors import DirectoryError
+from doorlog.events.records import ConnectEvent
 from doorlog.identity.overview import states
 from doorlog.identity.store import open_to_read
 from doorlog.watch.tally import Counts, Durations, Tally
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from doorlog.events.records import Event
     from doorlog.log.status import LogStatus
+    from doorlog.settings.cohort_models import CohortSettings
 
 DEVICES_SECONDS: Final = 60.0
 """How long the states of the devices are told again before the directory is asked once more."""
@@ -54,30 +57,46 @@ class Instruments:
     Args:
         listeners: Their names.
         directory: The file of the device directory, if there is one.
+        cohorts: Groups of devices that are counted apart.
     """
 
-    def __init__(self, listeners: Iterable[str], directory: Path | None) -> None:
+    def __init__(
+        self, listeners: Iterable[str], directory: Path | None, cohorts: Iterable[CohortSettings] = ()
+    ) -> None:
         self.tally = Tally(listeners)
+        self.cohorts = CohortCounter(cohorts, self.tally)
         self.probe = LoopProbe()
         self._devices = DeviceStates(directory) if directory is not None else None
 
-    def counting(self, record: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return what counts an event and then records it: before the log folds repeats."""
+    def counting(self, record: Callable[[Event], bool]) -> Callable[[Event], None]:
+        """Return what counts an event and then records it: before the log folds repeats.
+
+        Args:
+            record: Says whether the event has a record of its own; False if it was folded.
+        """
 
         def count_and_record(event: Event) -> None:
             self.tally.count(event)
-            record(event)
+            if not isinstance(event, ConnectEvent):
+                record(event)
+                return
+            self.cohorts.count(event)
+            if not record(event):
+                self.cohorts.count_folded(event)
 
         return count_and_record
 
-    def counting_gaps(self, refine: Callable[[Event], Event]) -> Callable[[Event], Event]:
-        """Return what counts the log's gaps and then refines the event, on the log's thread."""
+    def counting_refined(self, refine: Callable[[Event], Event]) -> Callable[[Event], Event]:
+        """Return what refines an event and counts what only shows then, on the log's thread: gaps, and whose it was."""
 
-        def count_and_refine(event: Event) -> Event:
+        def refine_and_count(event: Event) -> Event:
             self.tally.count_gap(event)
-            return refine(event)
+            refined = refine(event)
+            if isinstance(refined, ConnectEvent):
+                self.cohorts.count_named(refined)
+            return refined
 
-        return count_and_refine
+        return refine_and_count
 
     def facts(self, log: LogStatus, accepted: int, connects: int) -> Facts:
         """Return all facts, on the monitor's thread."""

@@ -18,8 +18,8 @@ from doorlog import __version__
 from doorlog.application.expiry import watch_expiry
 from doorlog.application.facts import Instruments
 from doorlog.application.monitor import Monitor
+from doorlog.application.own_events import audit_event, certificate_events
 from doorlog.application.signals import signals
-from doorlog.certificates.chain import ChainReport, inspect_chain
 from doorlog.door.authority import Authority
 from doorlog.door.connection import DoorConnection
 from doorlog.door.door import Door
@@ -27,15 +27,12 @@ from doorlog.door.report import authorize_event
 from doorlog.door.tls_context import ServedChain, load_served_chain
 from doorlog.embedded.authority import EmbeddedAuthority, OnRefusal
 from doorlog.errors import DirectoryError, LogFailed
-from doorlog.events.audit_parts import AuditPart
-from doorlog.events.codes import Action, Outcome
-from doorlog.events.parts import DestinationPart, DoorlogPart, EventPart, FindingPart, TlsPart
-from doorlog.events.records import AuditEvent, CertificateEvent
+from doorlog.events.codes import Action
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.directory import Directory, directory_path
 from doorlog.identity.naming import Naming
 from doorlog.log import Log, open_log, service_part
-from doorlog.settings.models import DoorSettings, ListenerSettings, Settings
+from doorlog.settings.models import DoorSettings, Settings
 
 _STOP_SECONDS = 20.0
 _log = logging.getLogger(__name__)
@@ -80,7 +77,7 @@ class Service:
         self._chains = load_chains(settings)
         self._authority = build_authority(self._refused)
         self._naming = Naming(settings.device)
-        self._instruments = Instruments(settings.listeners, directory_path(settings))
+        self._instruments = Instruments(settings.listeners, directory_path(settings), settings.cohorts)
         self.log = self._open_log()
         self._record = self._instruments.counting(self.log.record)
         self.directory = self._naming.directory = self._open_directory()
@@ -154,10 +151,12 @@ class Service:
             return None
         hidden = self._settings.log.privacy.hidden
         try:
-            return Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
+            directory = Directory(path, remember=device.remember, forget_days=device.forget_days, hidden=hidden)
         except DirectoryError as error:  # devices are let in and recorded all the same
             _log.warning("%s; devices are named by what they say alone, and nothing is learned", error)
             return None
+        self._instruments.cohorts.attach(directory.view)
+        return directory
 
     def _close_directory(self) -> None:
         """Once the log is closed: its thread teaches the directory."""
@@ -201,7 +200,7 @@ class Service:
             service=service_part(service.name, __version__, service.instance_id or secrets.token_hex(6)),
             message_of=message_of,
             console=sys.stderr if console else None,
-            refine=self._instruments.counting_gaps(self._naming),
+            refine=self._instruments.counting_refined(self._naming),
             reason_of=reason_of,
             afterwards=self._naming.afterwards,
             publish=self._authority.publish,
@@ -247,51 +246,3 @@ def load_chains(settings: DoorSettings) -> dict[str, ServedChain]:
         for name, listener in settings.listeners.items()
         if listener.tls is not None
     }
-
-
-def audit_event(action: Action, door: Door) -> AuditEvent:
-    """The log's word about itself: sockets accepted and attempts recorded so far."""
-    return AuditEvent(
-        timestamp=datetime.now(UTC),
-        event=EventPart(
-            category=("process",),
-            type=("start",) if action is Action.AUDIT_STARTED else ("end",),
-            action=action,
-            outcome=Outcome.SUCCESS,
-        ),
-        doorlog=DoorlogPart(audit=AuditPart(accepted=door.accepted, connects=door.connects)),
-    )
-
-
-def certificate_events(settings: DoorSettings, chains: dict[str, ServedChain], door: Door) -> list[CertificateEvent]:
-    """What each TLS listener serves from now on, with what a self-check finds wrong with it."""
-    return [
-        _certificate_event(name, settings.listeners[name], chain, door.listeners[name].port)
-        for name, chain in chains.items()
-    ]
-
-
-def _certificate_event(name: str, listener: ListenerSettings, chain: ServedChain, port: int) -> CertificateEvent:
-    assert listener.tls is not None  # noqa: S101 - it has a chain
-    now = datetime.now(UTC)
-    report = inspect_chain(listener.tls.certfile, listener.tls.keyfile, now=now)
-    findings = _findings(report)
-    return CertificateEvent(
-        timestamp=now,
-        event=EventPart(
-            category=("configuration",),
-            type=("info",),
-            action=Action.CERTIFICATE_SERVED,
-            outcome=Outcome.FAILURE if any(f.severity != "info" for f in findings) else Outcome.SUCCESS,
-        ),
-        destination=DestinationPart(port=port),
-        tls=TlsPart(established=False, server=chain.part),
-        doorlog=DoorlogPart(listener=name, findings=findings or None),
-    )
-
-
-def _findings(report: ChainReport) -> tuple[FindingPart, ...]:
-    return tuple(
-        FindingPart(severity=finding.severity, code=finding.code, sentence=finding.sentence)
-        for finding in report.findings
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from doorlog.application.service import audit_event, certificate_events
+from doorlog.application.own_events import audit_event, certificate_events
 from doorlog.events.codes import Action
 from doorlog.settings.models import DoorSettings
 from doorlog.simulation.play import Order, Played, play

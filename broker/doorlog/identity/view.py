@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from doorlog.identity.places import Place
 
@@ -81,6 +82,11 @@ _TICKET: Final = "SELECT d.id FROM ticket t JOIN device d ON d.number = t.device
 _CERTIFICATE: Final = """
 SELECT d.id FROM certificate c JOIN device d ON d.number = c.device WHERE c.sha256 = ? LIMIT 2
 """
+_OWNERS: Final = """
+SELECT DISTINCT i.site, d.user_name FROM json_each(?) c
+LEFT JOIN inventory i ON i.id = c.value LEFT JOIN device d ON d.id = c.value
+"""
+_SITES: Final = "SELECT DISTINCT site FROM inventory WHERE site IS NOT NULL ORDER BY site LIMIT ?"
 
 
 class View:
@@ -147,6 +153,14 @@ class View:
         """Return the device that an operator has given this serial number."""
         found = self._ids(_SERIAL, serial)
         return found[0] if len(found) == 1 else None
+
+    def owners(self, names: Sequence[str]) -> list[tuple[str | None, str | None]]:
+        """Return site and last user name of devices, each pair once; of a device that is not known, twice None."""
+        return list(self._execute(_OWNERS, (json.dumps(names),)))
+
+    def sites(self, most: int) -> list[str]:
+        """Return the sites of the inventory, the first by name."""
+        return [site for (site,) in self._execute(_SITES, (most,))]
 
     def _ids(self, statement: str, value: str) -> list[str]:
         return [name for (name,) in self._execute(statement, (value,))]

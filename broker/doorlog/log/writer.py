@@ -159,17 +159,21 @@ class Log:
                 self._thread.start()
                 atexit.register(self.close)
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event) -> bool:
         """Take an event: from any thread, in constant time, never waits for a sink, never raises.
 
         An event after ``close`` is counted as lost under ``log``.
+
+        Returns:
+            Whether it is to have a record of its own; False if it was only counted, for a ``flood``.
         """
         if self._floodgate is not None:
             with self._lock:
                 if not self._floodgate.passes(event, time.monotonic()):
-                    return
+                    return False
         if not self._backlog.put(event):
             self._faults.add("log", DoorlogError("an event came after the log was closed"), lost=1)
+        return True
 
     def reload(self) -> None:
         """Open the file at its path again, and read the keys again (SIGHUP)."""

@@ -136,13 +136,13 @@ def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
     return anchored
 
 
-def _empty(data: Mapping[Any, Any], above: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+def _empty(data: Mapping[Any, Any] | list[Any], above: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
     """Find keys without a value: ``tls:`` with all below it commented out must not become a port without TLS."""
-    for key, value in data.items():
+    for key, value in data.items() if isinstance(data, Mapping) else enumerate(data):
         place = (*above, key)
         if value is None:
             yield place
-        elif isinstance(value, Mapping) and key != "plugins" and len(place) < _DEEPEST:
+        elif isinstance(value, Mapping | list) and key != "plugins" and len(place) < _DEEPEST:
             yield from _empty(value, place)
 
 
@@ -220,6 +220,8 @@ def _keys_at(parents: Sequence[int | str]) -> list[str]:
             kind = model.model_fields[str(part)].annotation
         elif get_origin(kind) is dict:
             kind = get_args(kind)[1]
+        elif get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
     model = _model_of(kind)
     return list(model.model_fields) if model else []
 

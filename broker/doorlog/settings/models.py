@@ -5,14 +5,14 @@ Each attribute's docstring is what the configuration reference prints.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from doorlog.addresses import is_loopback
 from doorlog.settings.base import Setting
+from doorlog.settings.cohort_models import CohortSettings, distinct
 from doorlog.settings.local_models import BIND, MonitorSettings, WebSettings, is_ip
 from doorlog.settings.log_models import (
     CheckpointSettings,
@@ -23,10 +23,12 @@ from doorlog.settings.log_models import (
     PrivacySettings,
     SinkSettings,
 )
+from doorlog.settings.networks import Network
 
 __all__ = [
     "BrokerSettings",
     "CheckpointSettings",
+    "CohortSettings",
     "DeviceSettings",
     "DoorSettings",
     "FileLogSettings",
@@ -46,25 +48,6 @@ __all__ = [
     "TlsSettings",
     "WebSettings",
 ]
-
-
-def _network(value: Any) -> IPv4Network | IPv6Network:
-    """Read a network, so that one sentence says what is wrong instead of one for each kind of network."""
-    if isinstance(value, IPv4Network | IPv6Network):
-        return value
-    if not isinstance(value, str):
-        raise ValueError('expected a network, as in "10.0.0.0/24" or "2001:db8::/32"')  # noqa: TRY004 - pydantic's way
-    try:
-        wide = ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError(f'expected a network, as in "10.0.0.0/24" or "2001:db8::/32" (it is {value!r})') from None
-    address = ip_address(value.partition("/")[0])
-    if address != wide.network_address:
-        raise ValueError(f'{value} is an address in a network: write "{wide}" for all of it, or "{address}" for one')
-    return wide
-
-
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class TlsSettings(Setting):
@@ -237,6 +220,23 @@ class DoorSettings(Setting):
     """How this broker names itself in its records."""
     monitor: MonitorSettings | None = None
     """Tells machines how the log does; without it, nobody is told."""
+    cohorts: tuple[CohortSettings, ...] = ()
+    """Groups of devices whose attempts are counted apart, so that the total hides none; at most 200."""
+
+    @field_validator("cohorts")
+    @classmethod
+    def _cohorts_are_distinct(cls, value: tuple[CohortSettings, ...]) -> tuple[CohortSettings, ...]:
+        return distinct(value)
+
+    @model_validator(mode="after")
+    def _cohorts_can_be_told(self) -> DoorSettings:
+        """What ``log.privacy`` hides is hidden before a device is named."""
+        hidden = {"user_prefix": self.log.privacy.user_name, "network": self.log.privacy.address}
+        for cohort in self.cohorts:
+            for key, privacy in hidden.items():
+                if cohort.needs_device and getattr(cohort, key) and privacy != "plain":
+                    raise ValueError(f"cohorts: {cohort.name}: {key} can not be told, since log.privacy hides it")
+        return self
 
 
 class Settings(DoorSettings):

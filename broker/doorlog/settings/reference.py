@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from doorlog.settings.base import Setting
+from doorlog.settings.cohort_models import CohortSettings
 from doorlog.settings.log_models import (
     CheckpointSettings,
     FileLogSettings,
@@ -57,6 +58,7 @@ GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
     ("limits", LimitsSettings),
     ("service", ServiceSettings),
     ("monitor", MonitorSettings),
+    ("cohorts", CohortSettings),
     ("web", WebSettings),
 )
 """The groups of a configuration, in the order of the page."""
@@ -115,7 +117,7 @@ auth:
 
 In `auth` stand authentication plugins, in `acl` topic plugins, in `broker` all others. The ones below come with
 doorlog. They work in a stock amqtt as well, with `amqtt_doorlog.DoorPlugin` beside them, which takes the groups
-`listeners`, `log`, `limits`, `device` and `service` as they stand here: see [amqtt.md](amqtt.md).
+`listeners`, `log`, `limits`, `device`, `service`, `monitor` and `cohorts` as they stand here: see [amqtt.md](amqtt.md).
 """
 _SINKS_INTRODUCTION: Final = """\
 ## Sinks

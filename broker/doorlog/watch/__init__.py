@@ -1,1 +1,4 @@
-"""What is watched while the broker runs: ``tally`` counts every event, before repeats are folded."""
+"""What is watched while the broker runs, before repeats are folded.
+
+``tally`` counts every event, ``cohorts`` says which groups of devices an attempt belongs to.
+"""

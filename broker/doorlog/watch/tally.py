@@ -16,8 +16,8 @@ from doorlog.events.records import (
     CertificateEvent,
     ConnectEvent,
     DisconnectEvent,
-    FloodEvent,
 )
+from doorlog.settings.cohort_models import MOST_COHORTS, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
     from doorlog.events.parts import TlsPart
     from doorlog.events.records import Event
 
-OTHER: Final = "other"
-"""Stands for whatever is not on a closed list."""
 MOST_GENERATIONS: Final = 8
 """Generations of one listener's certificate that are counted apart: the latest."""
-MOST_COHORTS: Final = 200
-"""Cohorts that are counted apart; more than these are counted as ``other``."""
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of durations in seconds; ``limits.attempt_timeout`` is 10 s by default."""
 
@@ -149,19 +145,22 @@ class Tally:
             elif isinstance(event, CertificateEvent):
                 self._certificate(event)
 
-    def count_cohort(self, cohort: str, event: Event) -> None:
-        """Count an attempt for a cohort that it is in; a ``flood`` of attempts as many as it stands for.
+    def know_cohorts(self, cohorts: Iterable[str]) -> None:
+        """Tell of cohorts from now on, even if nobody of them comes; as many as are counted apart."""
+        with self._lock:
+            for cohort in cohorts:
+                self._cohort(cohort)
+
+    def count_cohorts(self, cohorts: Iterable[str], outcome: str) -> None:
+        """Count an attempt for the cohorts that it is in.
 
         Args:
-            cohort: A name that the operator chose.
-            event: Any event, either all before the log folds repeats or all on the log's thread.
+            cohorts: Names that the operator chose; more than 200 different ones are counted as ``other``.
+            outcome: ``success`` or ``failure``.
         """
-        number = _attempts_in(event)
-        if number:
-            with self._lock:
-                if cohort not in self._cohorts and len(self._cohorts) >= MOST_COHORTS:
-                    cohort = OTHER
-                self._cohorts.setdefault(cohort, Counter(success=0, failure=0))[str(event.event.outcome)] += number
+        with self._lock:
+            for cohort in cohorts:
+                self._cohort(cohort)[outcome] += 1
 
     def count_gap(self, event: Event) -> None:
         """Count what the log says of itself: ``audit_gap``; on the log's thread, where it is made."""
@@ -196,6 +195,11 @@ class Tally:
                 gaps=dict(self._gaps),
                 missing=dict(self._missing),
             )
+
+    def _cohort(self, cohort: str) -> Counter[str]:
+        if cohort not in self._cohorts and len(self._cohorts) >= MOST_COHORTS:
+            cohort = OTHER
+        return self._cohorts.setdefault(cohort, Counter(success=0, failure=0))
 
     def _listener(self, event: Event) -> str:
         name = event.doorlog.listener
@@ -232,13 +236,6 @@ class Tally:
             if len(generations) > MOST_GENERATIONS:
                 del generations[min(generations)]
         return found
-
-
-def _attempts_in(event: Event) -> int:
-    flood = event.doorlog.flood if isinstance(event, FloodEvent) else None
-    if flood is not None:
-        return flood.count if flood.action == "connect" else 0
-    return int(isinstance(event, ConnectEvent))
 
 
 def _known(code: str | None, codes: frozenset[str]) -> str:
