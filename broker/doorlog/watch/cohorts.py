@@ -9,8 +9,7 @@ from doorlog.addresses import plain_address
 from doorlog.settings.cohort_models import SITE_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from ipaddress import IPv4Address, IPv6Address
+    from collections.abc import Iterable, Iterator
 
     from doorlog.events.records import ConnectEvent
     from doorlog.settings.cohort_models import CohortSettings
@@ -44,65 +43,61 @@ class Cohorts:
     """
 
     def __init__(self, cohorts: Iterable[CohortSettings]) -> None:
-        cohorts = tuple(cohorts)
-        self.names = tuple(cohort.name for cohort in cohorts)
-        self._shown = tuple(cohort for cohort in cohorts if not cohort.needs_device)
-        self._owned = tuple(cohort for cohort in cohorts if cohort.needs_device)
-        # What a client may write is part of the key: a device of one build comes with the same again and again.
-        self._shown_of = lru_cache(_REMEMBERED)(self._find_shown)
+        self._cohorts = tuple(cohorts)
+        self.names = tuple(cohort.name for cohort in self._cohorts)
+        # By the address alone: all else is quickly compared, and a client may write what it likes into it.
+        self._around = lru_cache(_REMEMBERED)(self._find_around)
 
     def shown(self, event: ConnectEvent) -> tuple[str, ...]:
         """Return the cohorts that the attempt itself shows: by its address, its ClientHello, its server name."""
-        return self._shown_of(*_look(event)) if self._shown else ()
+        return tuple(cohort.name for cohort in self._fitting(event) if not cohort.needs_device)
 
     def owned(self, event: ConnectEvent, owners: Owners) -> tuple[str, ...]:
         """Return the cohorts that only the device can tell, or the user name; the site that all owners share is one."""
         user = event.user.name if event.user is not None else None
         users = frozenset((user,)) if user else owners.users
-        look = _parsed(*_look(event)) if self._owned else (None, None, None)
         names = tuple(
-            cohort.name for cohort in self._owned if _is_owned(cohort, owners.sites, users) and _is_shown(cohort, *look)
+            cohort.name
+            for cohort in self._fitting(event)
+            if cohort.needs_device and _is_owned(cohort, owners.sites, users)
         )
         (site,) = owners.sites if len(owners.sites) == 1 else (None,)
         return (*names, f"{SITE_PREFIX}{site}") if site else names
 
-    def _find_shown(self, ip: str | None, ja4: str | None, server_name: str | None) -> tuple[str, ...]:
-        look = _parsed(ip, ja4, server_name)
-        return tuple(cohort.name for cohort in self._shown if _is_shown(cohort, *look))
+    def _fitting(self, event: ConnectEvent) -> Iterator[CohortSettings]:
+        """Yield the cohorts that fit all that the attempt itself shows."""
+        client = event.tls.client if event.tls is not None else None
+        ja4 = client.ja4 if client is not None else None
+        server_name = _server_name(event)
+        for cohort in self._around(event.source.ip):
+            if cohort.ja4 in (None, ja4) and _is_named(server_name, cohort.server_name):
+                yield cohort
+
+    def _find_around(self, ip: str | None) -> tuple[CohortSettings, ...]:
+        """Find the cohorts whose networks hold an address, and those that have none."""
+        try:
+            address = plain_address(ip) if ip else None
+        except ValueError:
+            address = None
+        return tuple(
+            cohort
+            for cohort in self._cohorts
+            if not cohort.network or (address is not None and any(address in network for network in cohort.network))
+        )
 
 
-def _look(event: ConnectEvent) -> tuple[str | None, str | None, str | None]:
-    """Return address, JA4 and server name; behind a load balancer that ends TLS, the server name that it tells."""
+def _server_name(event: ConnectEvent) -> str | None:
+    """Return the host name that was asked for; behind a load balancer that ends TLS, the one that it tells."""
     client, proxy = event.tls.client if event.tls is not None else None, event.doorlog.proxy
-    server_name = client.server_name if client is not None else None
-    if server_name is None and proxy is not None:
-        server_name = proxy.server_name
-    return event.source.ip, client.ja4 if client is not None else None, server_name
+    name = client.server_name if client is not None else None
+    if name is None and proxy is not None:
+        name = proxy.server_name
+    return name.lower() if name else None
 
 
-def _parsed(
-    ip: str | None, ja4: str | None, server_name: str | None
-) -> tuple[IPv4Address | IPv6Address | None, str | None, str | None]:
-    try:
-        address = plain_address(ip) if ip else None
-    except ValueError:
-        address = None
-    return address, ja4, server_name.lower() if server_name else None
-
-
-def _is_shown(
-    cohort: CohortSettings, address: IPv4Address | IPv6Address | None, ja4: str | None, server_name: str | None
-) -> bool:
-    if cohort.ja4 is not None and cohort.ja4 != ja4:
-        return False
-    if cohort.server_name is not None and not _is_named(server_name, cohort.server_name):
-        return False
-    return not cohort.network or (address is not None and any(address in network for network in cohort.network))
-
-
-def _is_named(server_name: str | None, pattern: str) -> bool:
-    if server_name is None:
-        return False
+def _is_named(server_name: str | None, pattern: str | None) -> bool:
+    if pattern is None or server_name is None:
+        return pattern is None
     return server_name.endswith(pattern[1:]) if pattern.startswith("*.") else server_name == pattern
 
 
