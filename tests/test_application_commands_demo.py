@@ -63,6 +63,16 @@ def test_every_command_that_it_suggests_works_as_pasted(told: Said, folder: Path
     assert told.out[-1] == shlex.join(["rm", "-r", str(folder)])
 
 
+def test_two_that_look_alike_are_not_told_to_be_well(told: Said, folder: Path) -> None:
+    assert told.code == 0
+    states = {line.split()[0]: line.split()[1] for line in doorlog("devices", "--log", folder / "log").out[1:-1]}
+
+    assert states["plug-13"] == states["plug-14"] == "unclear"
+    assert [name for name, state in states.items() if state == "ok"] == [
+        "thermostat-04", "lock-03", "sensor-02", "gateway-01"
+    ]  # fmt: skip
+
+
 def test_no_password_is_shown(told: Said, folder: Path) -> None:
     hashed = (folder / "users.txt").read_text().split(":")[1].strip()
     assert hashed not in "\n".join(told.out)

@@ -16,9 +16,9 @@ SHOWN = "\\u001B[31m\\u0007\\u000D\\u000A\\u2028[bold]"
 FAILURE = LastFailure(NOW - 7_200, "server_certificate_unknown_ca", "likely", "address", "c1", 3)
 PUMP = DeviceSummary(
     id="pump-17", state="failing", last_success=NOW - 90_000, last_failure=FAILURE,
-    last_claim=FAILURE._replace(code="bad_password", times=2), address="192.0.2.17", connected=False, connects=1_200,
-    first_seen=NOW - 900_000, user_name="anna", look="t13d mqtt.example.org", tls_version="1.3", rhythm=3_700.0,
-    name="Pump", site="berlin", model=None, serial="A12", tags=("water", "old"),
+    last_claim=FAILURE._replace(code="bad_password", times=2), last_unclear=None, address="192.0.2.17", connected=False,
+    connects=1_200, first_seen=NOW - 900_000, user_name="anna", look="t13d mqtt.example.org", tls_version="1.3",
+    rhythm=3_700.0, name="Pump", site="berlin", model=None, serial="A12", tags=("water", "old"),
 )  # fmt: skip
 
 

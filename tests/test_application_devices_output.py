@@ -30,7 +30,7 @@ def printed(capsys: pytest.CaptureFixture[str], *devices: DeviceSummary, known: 
 def test_columns_are_as_wide_as_what_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
     silent = summary("ポンプ", state="silent", last_success=NOW - 172_800, address="192.0.2.17")
     failing = summary(state="failing", last_failure=FAILURE)
-    connected = summary("x", connected=True, last_success=NOW - 30, last_failure=FAILURE._replace(confidence="certain"))
+    connected = summary("x", connected=True, last_success=NOW - 5, last_failure=FAILURE._replace(confidence="certain"))
 
     assert printed(capsys, failing, silent, connected) == [
         "DEVICE   STATE          LAST ADMITTED  LAST FAILURE  CODE                            ADDRESS",
@@ -39,6 +39,15 @@ def test_columns_are_as_wide_as_what_is_in_them(capsys: pytest.CaptureFixture[st
         "x        ok, connected  just now       2 hours ago   server_certificate_unknown_ca   -",
         "3 devices: 1 failing, 1 silent, 1 ok; ? likely this device, not certain",
     ]
+
+
+def test_a_device_of_which_it_is_unclear_shows_what_may_have_been_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    unclear = FAILURE._replace(confidence="ambiguous", moment=NOW - 40)
+
+    out = printed(capsys, summary(state="unclear", last_success=NOW - 300, last_unclear=unclear))
+
+    assert out[1] == "pump-17  unclear  5 minutes ago  40 seconds ago  server_certificate_unknown_ca??  -"
+    assert out[2] == "1 device: 0 failing, 1 unclear, 0 silent, 0 ok; ?? this device or one that looks like it"
 
 
 def test_sites_have_a_column_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +91,7 @@ def test_json_leaves_out_what_is_not_known() -> None:
 
 def test_moments_and_numbers_in_words() -> None:
     assert [ago(moment, NOW) for moment in (None, NOW + 9, NOW, NOW - 59, NOW - 60, NOW - 3_700)] == [
-        "never", "just now", "just now", "just now", "1 minute ago", "1 hour ago",
+        "never", "just now", "just now", "59 seconds ago", "1 minute ago", "1 hour ago",
     ]  # fmt: skip
     assert moment_of(None) is None
     assert [counted(number, "line") for number in (0, 1, 2_000)] == ["0 lines", "1 line", "2,000 lines"]

@@ -56,13 +56,13 @@ def test_the_directory_is_asked_once_a_minute(tmp_path: Path) -> None:
     path = tmp_path / "devices.db"
     ask = DeviceStates(path, clock=lambda: now)
     import_device(path, "pump-17")
-    assert ask() == {"failing": 0, "silent": 1, "ok": 0}
+    assert ask() == {"failing": 0, "unclear": 0, "silent": 1, "ok": 0}
 
     import_device(path, "pump-18")
     now = DEVICES_SECONDS - 1
-    assert ask() == {"failing": 0, "silent": 1, "ok": 0}
+    assert ask() == {"failing": 0, "unclear": 0, "silent": 1, "ok": 0}
     now = DEVICES_SECONDS
-    assert ask() == {"failing": 0, "silent": 2, "ok": 0}
+    assert ask() == {"failing": 0, "unclear": 0, "silent": 2, "ok": 0}
 
 
 def test_a_directory_that_is_not_there_or_damaged_tells_nothing(tmp_path: Path) -> None:

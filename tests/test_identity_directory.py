@@ -12,7 +12,7 @@ import pytest
 from doorlog.errors import DirectoryError
 from doorlog.identity import directory as module
 from doorlog.identity.directory import Directory, directory_path
-from doorlog.identity.evidence import Departure, Evidence, Failure, Serving, Sighting
+from doorlog.identity.evidence import Departure, Evidence, Failure, Serving, Sighting, Whose
 from doorlog.identity.places import place_of
 from doorlog.identity.store import hidden_names, open_store, open_to_read
 from doorlog.settings.log_models import FileLogSettings, LogSettings
@@ -68,7 +68,7 @@ def test_it_goes_on_where_it_was(path: Path) -> None:
 
 
 def test_a_storm_of_failures_leaves_room_for_what_teaches(directory: Directory, path: Path) -> None:
-    failure = Failure("pump-17", 0.0, "bad_password", "likely", "client_id", "c", is_claim=True)
+    failure = Failure("pump-17", 0.0, "bad_password", "likely", "client_id", "c", Whose.CLAIMED)
     with closing(sqlite3.connect(path, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")  # so that nothing can be written meanwhile
         for _ in range(module.MOST_FAILURES_WAITING + 5_000):

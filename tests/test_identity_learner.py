@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from doorlog.identity import learner as module
-from doorlog.identity.evidence import Departure, Evidence, Failure, Serving, Sighting
+from doorlog.identity.evidence import Departure, Evidence, Failure, Serving, Sighting, Whose
 from doorlog.identity.learner import Learner
 from doorlog.identity.places import place_of
 from doorlog.identity.statistics import Statistics
@@ -29,8 +29,8 @@ def sighting(device: str, moment: float, ip: str = "192.0.2.1", look: str | None
     return Sighting(device, f"{device}-{moment}", Evidence(moment, place_of(ip), look, "served"), **more)
 
 
-def failure(device: str, moment: float = 0.0, *, is_claim: bool = False) -> Failure:
-    return Failure(device, moment, "bad_password", "likely", "client_id", "c1", is_claim)
+def failure(device: str, moment: float = 0.0, *, whose: Whose = Whose.OWN) -> Failure:
+    return Failure(device, moment, "bad_password", "likely", "client_id", "c1", whose)
 
 
 def all_of(connection: sqlite3.Connection, what: str) -> list[Any]:
@@ -129,8 +129,8 @@ def test_failures_are_kept_beside(connection: sqlite3.Connection) -> None:
     learner.learn(sighting("pump-17", 0))
     for moment in range(5):
         learner.learn(failure("pump-17", moment))
-        learner.learn(failure("pump-17", moment, is_claim=True))
-        learner.learn(failure("made-up", moment, is_claim=True))
+        learner.learn(failure("pump-17", moment, whose=Whose.CLAIMED))
+        learner.learn(failure("made-up", moment, whose=Whose.CLAIMED))
     assert all_of(connection, "id, is_claim, moment, count FROM failure") == [
         ("pump-17", 0, 4, 5),
         ("pump-17", 1, 4, 5),

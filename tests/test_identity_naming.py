@@ -76,6 +76,24 @@ def test_look_alikes_behind_one_address_are_never_named(tmp_path: Path) -> None:
     assert "9 other devices look just like it here" in named.doorlog.device.evidence
 
 
+def test_look_alikes_are_unclear_after_a_failure_that_one_of_them_had(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        for device in ("plug-13", "plug-14"):
+            here.see(*regular(device, days=3))
+        here.see(*regular("pump-17", "192.0.2.2"))
+        here.name(failed(73))
+        assert here.states(74) == {"plug-13": "unclear", "plug-14": "unclear", "pump-17": "ok"}
+
+
+def test_a_stranger_at_its_address_makes_no_device_unclear(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        for device in ("plug-13", "plug-14"):
+            here.see(*regular(device, days=3))
+        here.name(failed(73, ja4=NODE))
+        here.name(failed(73.1, code=Code.CLOSED_BEFORE_HELLO).model_copy(update={"tls": None}))
+        assert here.states(74) == {"plug-13": "ok", "plug-14": "ok"}
+
+
 def test_another_stack_behind_the_same_address_is_told_apart(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         here.see(*regular("esp-1"), *regular("esp-2"), *regular("gateway", ja4=NODE))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting
+from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting, Whose
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.learner import Learner
 from doorlog.identity.overview import DeviceSummary, addresses, ids_like, states, summaries
@@ -39,7 +39,14 @@ class Fleet:
 
     def failed(self, device: str, at: float, *, claim: bool = False, confidence: str = "likely") -> None:
         code, method = ("bad_password", "client_id") if claim else ("server_certificate_unknown_ca", "certificate")
-        self._learner.learn(Failure(device, START + at, code, confidence, method, f"failed-{at}", claim))
+        self._learner.learn(Failure(device, START + at, code, confidence, method, f"failed-{at}", Whose(claim)))
+
+    def one_of_several_failed(self, *devices: str, at: float) -> None:
+        for device in devices:
+            code, method = "server_certificate_unknown_ca", "address_and_client_hello"
+            self._learner.learn(
+                Failure(device, START + at, code, "ambiguous", method, f"failed-{at}", Whose.ONE_OF_SEVERAL)
+            )
 
     def seen(self, at: float, device: str | None = None) -> list[DeviceSummary]:
         return summaries(self.connection, START + at, device)
@@ -74,6 +81,30 @@ def test_a_device_is_silent_after_a_day_and_four_times_what_is_usual(fleet: Flee
     assert fleet.states(DAY + HOUR) == {"daily": "ok", "weekly": "ok"}
     assert fleet.states(DAY + HOUR + 1) == {"daily": "silent", "weekly": "ok"}
     assert fleet.states(28 * DAY + HOUR + 1) == {"daily": "silent", "weekly": "silent"}
+
+
+def test_where_one_of_several_failed_each_is_unclear_until_it_is_admitted(fleet: Fleet) -> None:
+    for device in ("plug-13", "plug-14", "pump-11"):
+        fleet.admitted(device, 0)
+        fleet.left(device, 1)
+    fleet.one_of_several_failed("plug-13", "plug-14", at=HOUR)
+    fleet.failed("pump-11", HOUR - 1)
+
+    assert [one.id for one in fleet.seen(HOUR)] == [
+        "pump-11",
+        "plug-13",
+        "plug-14",
+    ]
+    assert fleet.states(HOUR) == {"pump-11": "failing", "plug-13": "unclear", "plug-14": "unclear"}
+    assert states(fleet.connection, START + HOUR) == {"failing": 1, "unclear": 2, "silent": 0, "ok": 0}
+    (plug,) = fleet.seen(HOUR, "plug-13")
+    assert plug.last_failure is None
+    assert plug.last_unclear is not None
+    assert (plug.last_unclear.code, plug.last_unclear.confidence) == ("server_certificate_unknown_ca", "ambiguous")
+
+    fleet.admitted("plug-13", 2 * HOUR)
+    fleet.failed("plug-14", 2 * HOUR)
+    assert fleet.states(2 * HOUR) == {"pump-11": "failing", "plug-13": "ok", "plug-14": "failing"}
 
 
 def test_a_failure_makes_it_failing_until_it_is_admitted(fleet: Fleet) -> None:
@@ -182,7 +213,11 @@ def test_the_states_are_counted_as_they_are_told(fleet: Fleet, at: float) -> Non
     fleet.failed("claimed", 10, claim=True)
     fleet.failed("by-certificate", 20)
     fleet.failed("nobody", 20, claim=True)
+    fleet.admitted("alike", 0)
+    fleet.one_of_several_failed("alike", "failing", at=30)
     store_inventory(fleet.connection, [Imported("imported", None, None, None, None, (), ())], replace=False)
 
     told = list(fleet.states(at).values())
-    assert states(fleet.connection, START + at) == {name: told.count(name) for name in ("failing", "silent", "ok")}
+    assert states(fleet.connection, START + at) == {
+        name: told.count(name) for name in ("failing", "unclear", "silent", "ok")
+    }

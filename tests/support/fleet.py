@@ -24,6 +24,7 @@ from doorlog.events.records import ConnectEvent, DisconnectEvent
 from doorlog.identity.directory import Directory
 from doorlog.identity.evidence import Evidence
 from doorlog.identity.naming import Naming
+from doorlog.identity.overview import summaries
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_to_read
 from doorlog.identity.view import Known
@@ -139,6 +140,12 @@ class House:
         """Return all that stands in these tables."""
         with closing(open_to_read(self.path)) as connection:
             return [row for table in tables for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")]
+
+    def states(self, hour: float) -> dict[str, str]:
+        """What ``doorlog devices`` would say, so many hours after the beginning."""
+        self.directory.flush()
+        with closing(open_to_read(self.path)) as connection:
+            return {one.id: one.state for one in summaries(connection, at(hour).timestamp())}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from doorlog.errors import DirectoryError, DoorlogError
 # ruff: noqa: PLC0415, FBT002
 
 StateOption = Annotated[
-    Literal["failing", "silent", "ok"] | None, typer.Option("--state", help="Only devices of this state.")
+    Literal["failing", "unclear", "silent", "ok"] | None, typer.Option("--state", help="Only devices of this state.")
 ]
 
 app = typer.Typer(
@@ -48,7 +48,8 @@ def devices(
 ) -> None:
     """List the devices: when each was last admitted, its last failure, and whether it is ok, failing or silent.
 
-    Failing: the last attempt that is its own, as far as can be told, failed. Silent: it has no session, and was away
+    Failing: the last attempt that is its own, as far as can be told, failed. Unclear: an attempt failed that was its
+    own, or that of another device that looks just like it. Silent: it has no session, and was away
     for a day and for four times as long as it used to be. Refused logins that only wrote its name, from where it never
     was, do not count. How devices are told apart: docs/identity.md.
     """

@@ -77,6 +77,9 @@ def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Addr
         sure = "" if failure.confidence == "certain" else ", likely this device"
         told = f"{safe_text(failure.code, _LIMIT)} {ago(failure.moment, now)}"
         yield Text(f"  last failure {told}{sure} ({failure.times:,} in all)")
+    if device.state == "unclear" and device.last_unclear is not None:
+        told = f"{safe_text(device.last_unclear.code, _LIMIT)} {ago(device.last_unclear.moment, now)}"
+        yield Text(f"  one of several that may have failed since: {told}", STYLES["unclear"])
     if claim is not None:
         refused = counted(claim.times, "refused login")
         told = f"{safe_text(claim.code, _LIMIT)} {ago(claim.moment, now)}"

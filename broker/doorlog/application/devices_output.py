@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from doorlog.identity.overview import DeviceSummary, LastFailure
 
-STYLES: Final = {"failing": "bold red", "silent": "yellow", "ok": "green"}
+STYLES: Final = {"failing": "bold red", "unclear": "magenta", "silent": "yellow", "ok": "green"}
 _LIMIT: Final = 120
+_DOUBTS: Final = {"certain": "", "ambiguous": "??"}
+_LEGEND: Final = {"?": "likely this device, not certain", "??": "this device or one that looks like it"}
+_A_MOMENT, _A_MINUTE = 10.0, 60.0
 
 
 def as_plain(device: DeviceSummary) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def as_plain(device: DeviceSummary) -> dict[str, Any]:
     plain = device._asdict()
     for name in ("last_success", "first_seen"):
         plain[name] = moment_of(plain[name])
-    for name in ("last_failure", "last_claim"):
+    for name in ("last_failure", "last_claim", "last_unclear"):
         failure: LastFailure | None = plain[name]
         plain[name] = failure._asdict() | {"moment": moment_of(failure.moment)} if failure is not None else None
     plain["tags"] = list(device.tags) or None
@@ -64,8 +67,8 @@ def _titles(devices: Sequence[DeviceSummary]) -> list[str]:
 
 
 def _cells(device: DeviceSummary, now: float) -> list[str]:
-    failure = device.last_failure
-    doubt = "?" if failure is not None and failure.confidence != "certain" else ""
+    failure = shown_failure(device)
+    doubt = _DOUBTS.get(failure.confidence, "?") if failure is not None else ""
     return [
         _shown(device.id),
         f"{device.state}, connected" if device.connected else device.state,
@@ -75,6 +78,11 @@ def _cells(device: DeviceSummary, now: float) -> list[str]:
         _shown(device.address),
         _shown(device.site),
     ]
+
+
+def shown_failure(device: DeviceSummary) -> LastFailure | None:
+    """Return the failure that its state is about: its own, or one that may have been another one's."""
+    return device.last_unclear if device.state == "unclear" else device.last_failure
 
 
 def padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
@@ -87,9 +95,10 @@ def padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
 
 def _sums(devices: Sequence[DeviceSummary]) -> str:
     counts: Counter[str] = Counter(device.state for device in devices)
-    said = ", ".join(f"{counts[state]:,} {state}" for state in STYLES)
-    doubtful = any(one.last_failure is not None and one.last_failure.confidence != "certain" for one in devices)
-    return f"{counted(len(devices), 'device')}: {said}{'; ? likely this device, not certain' if doubtful else ''}"
+    said = ", ".join(f"{counts[state]:,} {state}" for state in STYLES if counts[state] or state != "unclear")
+    doubts = {_DOUBTS.get(failure.confidence, "?") for failure in map(shown_failure, devices) if failure is not None}
+    legend = "".join(f"; {sign} {words}" for sign, words in _LEGEND.items() if sign in doubts)
+    return f"{counted(len(devices), 'device')}: {said}{legend}"
 
 
 def _shown(value: str | None) -> str:
@@ -102,10 +111,13 @@ def counted(number: int, what: str) -> str:
 
 
 def ago(moment: float | None, now: float) -> str:
-    """Say how long ago a moment is: ``3 hours ago``; ``never`` for None."""
+    """Say how long ago a moment is: ``just now``, ``20 seconds ago``, ``3 hours ago``; ``never`` for None."""
     if moment is None:
         return "never"
-    return f"{span(max(0.0, now - moment))} ago" if now - moment >= 60 else "just now"
+    seconds = now - moment
+    if seconds < _A_MOMENT:
+        return "just now"
+    return f"{span(seconds)} ago" if seconds >= _A_MINUTE else f"{seconds:.0f} seconds ago"
 
 
 def moment_of(seconds: float | None) -> str | None:

@@ -112,7 +112,7 @@ class Instruments:
 
 
 class DeviceStates:
-    """Asks the directory how many devices are failing, silent and ok; once a minute, however often it is asked.
+    """Asks the directory how many devices are in each state; once a minute, however often it is asked.
 
     Args:
         path: The file of the directory.

@@ -17,5 +17,5 @@ Read in the order in which an event passes through:
     learner, counters, store    the tables, what stands in them, and their file
     inventory        what an operator imports
     rebuild          all of it anew from the log
-    overview         who is ok, failing or silent
+    overview         who is ok, failing, unclear or silent
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -77,6 +78,17 @@ class Departure(NamedTuple):
     moment: float
 
 
+class Whose(IntEnum):
+    """Whose a failed attempt was; the number stands in the directory, in the column ``is_claim``."""
+
+    OWN = 0
+    """The device's, as far as can be told."""
+    CLAIMED = 1
+    """Somebody's who wrote the device's name; nothing else speaks for it."""
+    ONE_OF_SEVERAL = 2
+    """The device's, or another one's that fits as well."""
+
+
 class Failure(NamedTuple):
     """A failed attempt of a device: what ``doorlog devices`` shows, and no resolution ever looks at."""
 
@@ -86,8 +98,7 @@ class Failure(NamedTuple):
     confidence: str
     method: str
     connection_id: str
-    is_claim: bool
-    """Whether all that speaks for the device is that the peer wrote its name."""
+    whose: Whose
 
 
 class Serving(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.identity.counters import load, put, recount, settle, shift, store
-from doorlog.identity.evidence import Departure, Failure, Lesson, Serving, Sighting
+from doorlog.identity.evidence import Departure, Failure, Lesson, Serving, Sighting, Whose
 from doorlog.identity.places import Place
 
 if TYPE_CHECKING:
@@ -265,14 +265,14 @@ class Learner:
         is_known = self._execute(
             "SELECT 1 FROM device WHERE id = ?1 UNION ALL SELECT 1 FROM inventory WHERE id = ?1", (failure.device,)
         ).fetchone()
-        if not is_known and (failure.is_claim or self._failures() >= MOST_FAILURES):
+        if not is_known and (failure.whose is not Whose.OWN or self._failures() >= MOST_FAILURES):
             return
         self._execute(
             "INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET moment = excluded.moment, "
             "code = excluded.code, confidence = excluded.confidence, method = excluded.method, "
             "connection_id = excluded.connection_id, count = count + 1",
             (
-                failure.device, failure.is_claim, failure.moment, failure.code, failure.confidence, failure.method,
+                failure.device, failure.whose, failure.moment, failure.code, failure.confidence, failure.method,
                 failure.connection_id,
             ),
         )  # fmt: skip

@@ -21,6 +21,7 @@ from doorlog.identity.evidence import (
     Evidence,
     Failure,
     Serving,
+    Whose,
     evidence_of,
     is_admission,
     is_failure,
@@ -33,6 +34,8 @@ from doorlog.identity.stated import Statement, named, stated
 from doorlog.identity.words import claim_reason, reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from doorlog.identity.calibration import Calibration
     from doorlog.identity.evidence import Lesson
     from doorlog.identity.statistics import Statistics
@@ -43,6 +46,7 @@ MOST_CONFIRMED: Final = 1_000
 """Confirmations that wait to be recorded."""
 _FRESH_SECONDS: Final = 1.0
 _EXAM_SECONDS: Final = 60.0
+_LEAST_IN_ALL, _LEAST_SHARE = 0.5, 0.05  # probability of the candidates, and of one, for a failure to be noted of it
 
 _log = logging.getLogger(__name__)
 
@@ -162,39 +166,31 @@ class Naming:
 
     def _fail(self, event: Connection, statement: Statement | None, directory: Knowledge) -> Connection:
         evidence = self._evidence_of(event, directory)
-        is_claim = False
+        whose = Whose.OWN
         if statement is not None and statement.evidence.method in ("client_id", "user_name"):
-            statement, is_claim = self._weighed(statement, evidence, directory)
+            statement, whose = self._weighed(statement, evidence, directory)
         elif statement is not None:
-            statement, is_claim = self._known_by_certificate(event, statement, evidence, directory)
+            statement, whose = self._known_by_certificate(event, statement, evidence, directory)
         if statement is None:
             statement, part = self._found(evidence, directory)
             self._confirmations.remember(evidence, event.doorlog.connection_id or "", statement and statement.device)
             if statement is None:
+                for one in _noted(part, evidence, directory):
+                    _note(event, one, Whose.ONE_OF_SEVERAL, directory)
                 return _with_candidates(event, part)
-        directory.learn(
-            Failure(
-                statement.device,
-                evidence.moment,
-                event.event.code or "",
-                statement.evidence.confidence,
-                statement.evidence.method or "",
-                event.doorlog.connection_id or "",
-                is_claim,
-            )
-        )
+        _note(event, statement, whose, directory)
         return named(event, statement)
 
-    def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, bool]:
-        """Say what else speaks for, or against, a name that was written and not proved, and whether that is all."""
+    def _weighed(self, claim: Statement, evidence: Evidence, directory: Knowledge) -> tuple[Statement, Whose]:
+        """Say what else speaks for, or against, a name that was written and not proved, and whose it is then."""
         known = directory.view.device(claim.device, evidence.place)
         reason, is_plausible = claim_reason(evidence, known)
         part = changed(claim.evidence, evidence=(*claim.evidence.evidence, reason))
-        return Statement(claim.device, part), not is_plausible
+        return Statement(claim.device, part), Whose.OWN if is_plausible else Whose.CLAIMED
 
     def _known_by_certificate(
         self, event: Connection, statement: Statement, evidence: Evidence, directory: Knowledge
-    ) -> tuple[Statement | None, bool]:
+    ) -> tuple[Statement | None, Whose]:
         """Give the device by its own id where it was admitted with this certificate; None where several were.
 
         Any other name in a certificate that nobody vouches for is a claim, as one in a refused CONNECT is.
@@ -203,11 +199,11 @@ class Naming:
         if client is not None and client.hash is not None:
             holders = directory.view.holders_of_certificate(client.hash.sha256)
             if holders:
-                return (Statement(holders[0], statement.evidence) if len(holders) == 1 else None), False
+                return (Statement(holders[0], statement.evidence) if len(holders) == 1 else None), Whose.OWN
         imported = directory.view.with_serial(statement.device)
         found = Statement(imported, statement.evidence) if imported else statement
         if found.evidence.confidence == "certain":
-            return found, False
+            return found, Whose.OWN
         return self._weighed(found, evidence, directory)
 
     def _found(self, evidence: Evidence, directory: Knowledge) -> tuple[Statement | None, DeviceEvidencePart | None]:
@@ -263,6 +259,33 @@ _TICKET_OFFERED: Final = DeviceEvidencePart(
     confidence="likely",
     evidence=("offered to resume a TLS session that was issued to this device",),
 )
+
+
+def _noted(part: DeviceEvidencePart | None, evidence: Evidence, directory: Knowledge) -> Iterator[Statement]:
+    """Yield the devices of which it is to be told that an attempt may have been theirs.
+
+    None that looks otherwise, since it was more likely a stranger behind the same router; and of a crowd, none.
+    """
+    candidates = (part.candidates if part is not None else None) or ()
+    if part is None or evidence.look is None or sum(one.score for one in candidates) < _LEAST_IN_ALL:
+        return
+    for one in candidates:
+        known = directory.view.device(one.id, evidence.place) if one.score >= _LEAST_SHARE else None
+        if known is not None and known.look == evidence.look:
+            yield Statement(one.id, part)
+
+
+def _note(event: Connection, statement: Statement, whose: Whose, directory: Knowledge) -> None:
+    failure = Failure(
+        statement.device,
+        event.timestamp.timestamp(),
+        event.event.code or "",
+        statement.evidence.confidence,
+        statement.evidence.method or "",
+        event.doorlog.connection_id or "",
+        whose,
+    )
+    directory.learn(failure)
 
 
 def _with_candidates(event: Connection, part: DeviceEvidencePart | None) -> Connection:

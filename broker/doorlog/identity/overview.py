@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-State = Literal["failing", "silent", "ok"]
-_ORDER: Final[dict[State, int]] = {"failing": 0, "silent": 1, "ok": 2}
+State = Literal["failing", "unclear", "silent", "ok"]
+_ORDER: Final[dict[State, int]] = {"failing": 0, "unclear": 1, "silent": 2, "ok": 3}
 SILENT_SECONDS: Final = 86_400.0
 _RHYTHMS: Final = 4.0
 """A device without a session is silent once it was away for a day, and for four times as long as it used to be."""
@@ -38,6 +38,8 @@ class DeviceSummary(NamedTuple):
     """The last one that is this device's own, as far as can be told."""
     last_claim: LastFailure | None
     """The last refused CONNECT of somebody who wrote its name, from where this device never was."""
+    last_unclear: LastFailure | None
+    """The last failed attempt that was this device's or another one's that fits as well."""
     address: str | None
     connected: bool
     connects: int
@@ -61,9 +63,11 @@ WITH ids AS (
 SELECT ids.id, d.last_admitted, d.last_seen, d.sessions, d.address, d.connects, d.first_seen, d.user_name, d.look,
     d.tls_version, d.rhythm, i.name, i.site, i.model, i.serial, i.tags,
     f.moment, f.code, f.confidence, f.method, f.connection_id, f.count,
-    c.moment, c.code, c.confidence, c.method, c.connection_id, c.count
+    c.moment, c.code, c.confidence, c.method, c.connection_id, c.count,
+    u.moment, u.code, u.confidence, u.method, u.connection_id, u.count
 FROM ids LEFT JOIN device d ON d.id = ids.id LEFT JOIN inventory i ON i.id = ids.id
     LEFT JOIN failure f ON f.id = ids.id AND f.is_claim = 0 LEFT JOIN failure c ON c.id = ids.id AND c.is_claim = 1
+    LEFT JOIN failure u ON u.id = ids.id AND u.is_claim = 2
 WHERE ?1 IS NULL OR ids.id = ?1
 """
 _STATES: Final = """
@@ -72,11 +76,13 @@ WITH ids AS (
 )
 SELECT CASE
         WHEN f.moment > coalesce(d.last_admitted, -1) THEN 'failing'
+        WHEN u.moment > coalesce(d.last_admitted, -1) THEN 'unclear'
         WHEN d.last_admitted IS NULL THEN 'silent'
         WHEN d.sessions = 0 AND ?1 - d.last_seen > max(?2, ?3 * coalesce(d.rhythm, 0)) THEN 'silent'
         ELSE 'ok'
     END AS state, count(*)
 FROM ids LEFT JOIN device d ON d.id = ids.id LEFT JOIN failure f ON f.id = ids.id AND f.is_claim = 0
+    LEFT JOIN failure u ON u.id = ids.id AND u.is_claim = 2
 GROUP BY state
 """
 
@@ -131,7 +137,8 @@ def ids_like(connection: sqlite3.Connection, beginning: str, most: int) -> list[
 
 
 def _urgency(device: DeviceSummary) -> tuple[int, float, str]:
-    moment = device.last_failure.moment if device.last_failure and device.state == "failing" else device.last_success
+    failure = {"failing": device.last_failure, "unclear": device.last_unclear}.get(device.state)
+    moment = failure.moment if failure is not None else device.last_success
     return _ORDER[device.state], -(moment or 0.0), device.id
 
 
@@ -140,23 +147,36 @@ def _summary(row: Sequence[Any], now: float) -> DeviceSummary:
         name, last_success, last_seen, sessions, address, connects, first_seen, user, look, tls_version, rhythm,
         label, site, model, serial, tags,
     ) = row[:16]  # fmt: skip
-    failure, claim = _failure(row[16:22]), _failure(row[22:28])
+    failure, claim, unclear = (_failure(row[at : at + 6]) for at in (16, 22, 28))
     away = None if sessions or last_seen is None else now - last_seen
     return DeviceSummary(
-        id=name, state=_state(last_success, away, rhythm, failure), last_success=last_success, last_failure=failure,
-        last_claim=claim, address=address, connected=bool(sessions), connects=connects or 0, first_seen=first_seen,
-        user_name=user, look=look, tls_version=tls_version, rhythm=rhythm, name=label, site=site, model=model,
+        id=name, state=_state(last_success, away, rhythm, failure, unclear), last_success=last_success,
+        last_failure=failure, last_claim=claim, last_unclear=unclear, address=address, connected=bool(sessions),
+        connects=connects or 0, first_seen=first_seen, user_name=user, look=look, tls_version=tls_version,
+        rhythm=rhythm, name=label, site=site, model=model,
         serial=serial, tags=tuple(json.loads(tags)) if tags else (),
     )  # fmt: skip
+
+
+def _is_later(failure: LastFailure | None, last_success: float | None) -> bool:
+    return failure is not None and (last_success is None or failure.moment > last_success)
 
 
 def _failure(row: Sequence[Any]) -> LastFailure | None:
     return LastFailure(*row) if row[0] is not None else None
 
 
-def _state(last_success: float | None, away: float | None, rhythm: float | None, failure: LastFailure | None) -> State:
-    if failure is not None and (last_success is None or failure.moment > last_success):
+def _state(
+    last_success: float | None,
+    away: float | None,
+    rhythm: float | None,
+    failure: LastFailure | None,
+    unclear: LastFailure | None,
+) -> State:
+    if _is_later(failure, last_success):
         return "failing"
+    if _is_later(unclear, last_success):
+        return "unclear"
     if last_success is None:
         return "silent"
     usual = _RHYTHMS * (rhythm or 0.0)

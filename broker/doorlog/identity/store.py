@@ -73,7 +73,7 @@ CREATE TABLE ticket (
 CREATE INDEX ticket_device ON ticket (device, issued);
 CREATE TABLE failure (
     id TEXT NOT NULL,
-    is_claim INTEGER NOT NULL,
+    is_claim INTEGER NOT NULL, -- evidence.Whose
     moment REAL NOT NULL,
     code TEXT NOT NULL,
     confidence TEXT NOT NULL,
