@@ -10,7 +10,7 @@ import pytest
 from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting, Whose
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.learner import Learner
-from doorlog.identity.overview import DeviceSummary, addresses, ids_like, states, summaries
+from doorlog.identity.overview import DeviceSummary, addresses, admissions, ids_like, states, summaries
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
 
@@ -190,6 +190,18 @@ def test_the_addresses_of_a_device_the_latest_first(fleet: Fleet) -> None:
         ("2001:db8::17", START + 10, START + 15, 2),
     ]
     assert addresses(fleet.connection, "pump-18") == []
+
+
+def test_the_last_admissions_of_some_devices(fleet: Fleet) -> None:
+    fleet.admitted("pump-17", 0)
+    fleet.admitted("pump-17", 10)
+    fleet.admitted('"]', 20)
+    fleet.admitted("pump-18", 30)
+    fleet.failed("pump-19", 40)
+
+    asked = ["pump-17", '"]', "pump-19", "nobody", "\udcff"]
+    assert admissions(fleet.connection, asked) == {"pump-17": START + 10, '"]': START + 20}
+    assert admissions(fleet.connection, []) == {}
 
 
 def test_ids_are_found_by_their_beginning(fleet: Fleet) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from doorlog.events.codes import Code
+from doorlog.identity.evidence import Evidence, Sighting
+from doorlog.identity.learner import Learner
+from doorlog.identity.places import place_of
+from doorlog.identity.store import open_store
 from doorlog.readers.files import OpenLog, open_log
 from support.web import served
 from support.web_log import HOSTILE, Day, rotation
@@ -137,6 +141,52 @@ async def test_the_overview_counts_and_names_who_fails(day: Day) -> None:
     assert re.search(r"75\.0%\s+admitted", text)
     assert re.search(r"pump-17\s+server_certificate_unknown_ca\s+3", text)
     assert "tls serves generation 2, issued by CN=CA 2" in text
+
+
+async def test_the_overview_says_first_what_is_wrong(day: Day) -> None:
+    async with served(day.log.live) as site:
+        page = await site.get("/numbers?since=24h")
+        (link,) = re.findall(r'href="([^"]+)">These failures in the log', page.text)
+        log = await site.get(link.replace("&amp;", "&"))
+        day.attempt(0, "admitted", "pump-17")
+        well = await site.get("/numbers?since=7d")
+
+    said = re.sub(r"<[^>]+>", "", page.text).split("These")[0]
+    assert re.search(
+        r"wrong\s+pump-17 was admitted before and does not come in any more since \S+Z: it refuses our certificate "
+        r"\(server_certificate_unknown_ca\), which changed at \S+Z\.\s+The device does not trust the issuer",
+        said,
+    )
+    assert len(re.findall("<tr data-sequence", log.text)) == 3
+    assert re.search(r"well\s+No device fails that was admitted since", re.sub(r"<[^>]+>", "", well.text))
+
+
+async def test_the_only_device_in_the_headline_may_be_hostile(tmp_path: Path) -> None:
+    day = Day(tmp_path)
+    day.attempt(0.5, "admitted", HOSTILE)
+    day.attempt(0.4, HOSTILE, HOSTILE)
+    async with served(day.log.live) as site:
+        page = await site.get("/numbers?since=1h")
+
+    headline = page.text[: page.text.index('class="tiles"')]
+    assert "does not come in any more" in headline
+    assert "fails with &lt;img src=x" in headline
+    assert "<img src=x" not in page.text
+    assert "\u202e" not in page.text
+    assert "{{7*7}}" in headline
+    assert f'href="/device/{quote(HOSTILE)}"' in headline
+
+
+async def test_what_the_log_does_not_tell_of_a_device_is_known_from_the_directory(tmp_path: Path) -> None:
+    day = Day(tmp_path)
+    day.attempt(0.5, "bad_password", "pump-17")
+    with closing(open_store(tmp_path / "devices.db")) as connection, connection:
+        evidence = Evidence(day.now.timestamp() - 90_000, place_of("192.0.2.17"), "look", None)
+        Learner(connection).learn(Sighting("pump-17", "a", evidence))
+    async with served(day.log.live, tmp_path / "devices.db") as site:
+        page = await site.get("/numbers?since=1h")
+
+    assert "pump-17</a> was admitted before and does not come in any more" in page.text
 
 
 async def test_the_chart_is_a_table_too_and_each_code_leads_to_its_records(day: Day) -> None:

@@ -110,6 +110,19 @@ def states(connection: sqlite3.Connection, now: float) -> dict[State, int]:
     return {state: found.get(state, 0) for state in _ORDER}
 
 
+def admissions(connection: sqlite3.Connection, devices: Sequence[str]) -> dict[str, float]:
+    """Return when these devices were last admitted, by id, seconds since 1970, UTC; without those that never were.
+
+    Args:
+        connection: A directory, open for reading.
+        devices: Their ids.
+    """
+    rows = connection.execute(
+        "SELECT id, last_admitted FROM device WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(devices),)
+    )
+    return dict(rows.fetchall())
+
+
 def addresses(connection: sqlite3.Connection, device: str) -> list[tuple[str, float, float, int]]:
     """Return where a device was: address, first and last time, how often; the latest first."""
     rows = connection.execute(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
-from doorlog.identity.overview import addresses, states, summaries
+from doorlog.identity.overview import addresses, admissions, states, summaries
 from doorlog.identity.store import open_to_read
 from doorlog.readers.changes import MOST_ATTEMPTS, attempts_of, break_of
 from doorlog.readers.files import open_log
@@ -16,11 +17,11 @@ from doorlog.readers.history import ambiguous_of
 from doorlog.readers.summary import summary_of
 from doorlog.readers.table import open_table
 from doorlog.readers.timeline import marks_of, timeline_of
+from doorlog.readers.troubles import headline_of
 from doorlog.web.chart import chart_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from pathlib import Path
     from typing import TypeVar
 
@@ -70,8 +71,11 @@ class Numbers:
         with open_table(self._log, since=before, until=until, index=self._index, memory=_MEMORY) as table:
             summary = summary_of(table, since, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
-        now = time.time()
+        now, ids = time.time(), [one.device for one in summary.devices if one.device is not None]
+        known = self._known(lambda known: admissions(known, ids))
+        admitted = None if known is None else {id_: datetime.fromtimestamp(at, UTC) for id_, at in known.items()}
         return {
+            "headline": headline_of(summary, admitted),
             "summary": summary,
             "timeline": timeline,
             "chart": chart_of(timeline),

@@ -1,0 +1,161 @@
+"""Is something wrong right now? One headline, made of what a summary counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from doorlog.events.explanations import explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from doorlog.readers.summary import Failing, Summary
+
+_REFUSES_US: Final = "server_certificate_"
+_LEAVES: Final = "_after_server_certificate"
+_WE_REFUSE: Final = "client_certificate_"
+_NOW: Final = timedelta(hours=1)
+"""Attempts of nobody knows whom are no news for longer: whoever made them may be in again, under its name."""
+
+
+class Named(NamedTuple):
+    """A device that is named in a sentence."""
+
+    device: str
+
+
+if TYPE_CHECKING:
+    Part = str | datetime | Named
+
+
+class Headline(NamedTuple):
+    """What there is to know first."""
+
+    is_bad: bool
+    parts: Sequence[Part]
+    """One or two sentences; holds what a client chose: to be escaped wherever it is shown."""
+    code: str | None
+    """What most of them fail with."""
+    means: str
+    """What the code means; empty without one."""
+
+
+def headline_of(summary: Summary, admissions: Mapping[str, datetime] | None = None) -> Headline:
+    """Tell whether devices fail that were admitted before.
+
+    Args:
+        summary: Of a span that ends now.
+        admissions: When devices were last admitted, by id, as far as that is known from elsewhere; None: it is not.
+    """
+    failing = [
+        one for one in summary.devices if one.device and not one.claimed and not _is_in(one, summary, admissions or {})
+    ]
+    broken = [one for one in failing if _admitted(one, admissions or {}) is not None]
+    unknown = [
+        one for one in summary.devices
+        if not one.device and (one.code or "").startswith(_REFUSES_US) and summary.until - one.last <= _NOW
+    ]  # fmt: skip
+    if not broken and not unknown:
+        return Headline(False, list(_well(summary, len(failing), admissions)), None, "")
+    code = _most(broken or unknown)
+    parts = list(_broken(broken, code, summary, admissions or {})) if broken else []
+    if unknown:
+        parts += [" "] * bool(broken) + list(_unknown(unknown, summary))
+    return Headline(True, parts, code, _meaning(code))
+
+
+def _is_in(one: Failing, summary: Summary, admissions: Mapping[str, datetime]) -> bool:
+    """Whether a device was admitted after its last failure in the span."""
+    moment = _admitted(one, admissions)
+    return moment is not None and one.last < moment <= summary.until
+
+
+def _admitted(one: Failing, admissions: Mapping[str, datetime]) -> datetime | None:
+    known = (one.admitted, admissions.get(one.device or ""))
+    return max((moment for moment in known if moment is not None), default=None)
+
+
+def _well(summary: Summary, failing: int, admissions: Mapping[str, datetime] | None) -> Iterator[Part]:
+    if admissions is None:
+        yield "No device fails that was admitted since "
+        yield summary.since - (summary.until - summary.since)
+    else:
+        yield "No device fails that was admitted before"
+    yield f"; {_counted(failing, 'other does', 'others do')}." if failing else "."
+
+
+def _broken(
+    broken: Sequence[Failing], code: str | None, summary: Summary, admissions: Mapping[str, datetime]
+) -> Iterator[Part]:
+    alike = [one for one in broken if one.code == code]
+    first = min(alike, key=lambda one: _began(one, admissions))
+    if len(broken) == 1:
+        yield Named(first.device or "")
+        yield " was admitted before and does not come in any more"
+    else:
+        yield f"{len(broken):,} devices that were admitted before do not come in any more"
+    if len(alike) < len(broken):
+        yield ", most of them" if len(alike) * 2 > len(broken) else f", {len(alike):,} of them"
+    admitted = _admitted(first, admissions)
+    has_failed_before = first.before > 0 and admitted is not None and admitted < summary.since
+    yield " since before " if has_failed_before else " since "
+    yield summary.since if has_failed_before else _began(first, admissions)
+    yield f": {'it' if len(alike) == 1 else 'they'} {_does(code, is_one=len(alike) == 1)}"
+    yield from _changed(code, max(_began(one, admissions) for one in alike), summary)
+
+
+def _unknown(unknown: Sequence[Failing], summary: Summary) -> Iterator[Part]:
+    code = _most(unknown)
+    many = _counted(len(unknown), "address", "addresses")
+    yield f"In the last hour attempts from {many} failed whose device is not known: they {_does(code, is_one=False)}"
+    yield from _changed(code, max(one.first for one in unknown), summary)
+
+
+def _changed(code: str | None, until: datetime, summary: Summary) -> Iterator[Part]:
+    """Tell when the certificate changed that devices refuse."""
+    is_about_us = code is not None and (code.startswith(_REFUSES_US) or code.endswith(_LEAVES))
+    changes = [
+        new.first for old, new in pairwise(summary.certificates) if old.listener == new.listener and new.first <= until
+    ]
+    if is_about_us and changes:
+        yield ", which changed at "
+        yield max(changes)
+    yield "."
+
+
+def _does(code: str | None, *, is_one: bool) -> str:
+    code = code or "no code"
+    ending = "s" if is_one else ""
+    if code.startswith(_REFUSES_US):
+        return f"refuse{ending} our certificate ({code})"
+    if code.endswith(_LEAVES):
+        return f"leave{ending} at the sight of our certificate ({code})"
+    if code.startswith(_WE_REFUSE):
+        return f"show{ending} no certificate that we accept ({code})"
+    return f"fail{ending} with {code}"
+
+
+def _began(one: Failing, admissions: Mapping[str, datetime]) -> datetime:
+    """Return when a device began to fail; where it also failed before it was last admitted, not before that."""
+    return max(one.first, _admitted(one, admissions) or one.first)
+
+
+def _most(failing: Sequence[Failing]) -> str | None:
+    """Return the code of most devices; of several, the first one in the order of the alphabet."""
+    codes = Counter(one.code for one in failing)
+    return min(codes, key=lambda code: (-codes[code], code or ""))
+
+
+def _meaning(code: str | None) -> str:
+    try:
+        return explanation(code or "").means
+    except KeyError:  # of another version, or changed
+        return ""
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
