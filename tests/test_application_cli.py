@@ -25,7 +25,7 @@ from support.pki import Pki
 
 COMMANDS = (
     "demo", "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web", "simulate",
-    "verify", "device", "devices",
+    "verify", "device", "devices", "alerts",
 )  # fmt: skip
 USERS = {"plugins": {"amqtt_doorlog.PasswordFilePlugin": {"password_file": "users.txt"}}}
 

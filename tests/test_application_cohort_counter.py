@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from doorlog.application.cohort_counter import FRESH_SECONDS, MOST_REMEMBERED, CohortCounter
-from doorlog.events.parts import MqttPart
+from doorlog.events.parts import DevicePart, MqttPart
 from doorlog.events.records import ConnectEvent
 from doorlog.settings.cohort_models import CohortSettings
 from doorlog.watch.tally import Tally
-from support.events import admitted_connect, failed_connect
+from support.events import admitted_connect, failed_connect, refused_password
 
 COHORTS = [
     CohortSettings.model_validate({"name": "lan", "network": "10.0.0.0/8"}),
@@ -31,7 +31,8 @@ class Inventory:
         if self.is_broken:
             raise sqlite3.OperationalError("no such table")
         self.asked += 1
-        return [(self.by_device.get(name.replace("-", "_")), None) for name in names]
+        known = (name.replace("-", "_") for name in names)
+        return [(self.by_device[name], None) for name in known if name in self.by_device]
 
     def sites(self, most: int) -> list[str]:
         self.owners(())
@@ -102,7 +103,7 @@ def test_what_looked_alike_is_forgotten_in_the_end() -> None:
     counting = Counting(Inventory(pump_17="berlin"))
     counting.counter.count_named(failed_connect())
     for number in range(MOST_REMEMBERED):
-        counting.counter.count_named(failed_connect(mqtt=MqttPart(client_id=str(number)), device=None))
+        counting.counter.count_named(unnamed(mqtt=MqttPart(client_id=str(number))))
     counting.counter.count_folded(unnamed())
     assert counting.failures() == {"berlin": 1, "site:berlin": 1}
 
@@ -130,3 +131,25 @@ def test_without_a_directory_or_with_a_broken_one_there_are_no_sites() -> None:
     counting = Counting(inventory)
     counting.counter.count_named(failed_connect())
     assert counting.failures() == {}
+
+
+def test_known_devices_that_fail_are_witnesses_until_they_are_admitted() -> None:
+    counting = Counting(Inventory(pump_17="berlin"))
+    witnesses = counting.counter.witnesses
+    counting.counter.count_named(failed_connect())
+    counting.counter.count_folded(unnamed())
+    assert witnesses.devices(0) == {
+        ("cohort", "lan"): ("pump-17",), ("cohort", "berlin"): ("pump-17",), ("cohort", "site:berlin"): ("pump-17",),
+        ("listener", "tls"): ("pump-17",),
+    }  # fmt: skip
+    assert witnesses.unknown() == {}
+
+    counting.counter.count_named(admitted_connect())
+    assert witnesses.devices(0) == {}
+
+
+def test_whoever_is_not_known_from_before_is_no_witness() -> None:
+    counting = Counting(Inventory())
+    counting.counter.count_named(refused_password(device=DevicePart(id="invented")))
+    assert counting.counter.witnesses.devices(0) == {}
+    assert counting.counter.witnesses.unknown() == {("cohort", "lan"): 1}

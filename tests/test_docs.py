@@ -100,7 +100,7 @@ def test_every_command_and_option_is_documented() -> None:
     assert {" ".join(names) for names in commands} == {
         "demo", "run", "check", "health", "passwd", "schema", "tail", "show", "summary", "query", "why", "web",
         "simulate", "verify", "device", "devices",
-        "devices import", "devices rebuild",
+        "devices import", "devices rebuild", "alerts", "alerts test", "alerts list",
     }  # fmt: skip
     for names, command in commands.items():
         shown = "\n".join(doorlog(*names, "--help").out)

@@ -77,8 +77,8 @@ def test_something_else_than_a_mapping(text: str) -> None:
 
     assert place == ""
     assert sentence == (
-        "expected a mapping with the keys listeners, device, log, limits, service, monitor, cohorts, auth, acl, "
-        "broker, web; see docs/configuration.md"
+        "expected a mapping with the keys listeners, device, log, limits, service, monitor, cohorts, alerts, auth, "
+        "acl, broker, web; see docs/configuration.md"
     )
 
 
@@ -129,7 +129,7 @@ def test_a_mapping_that_holds_itself() -> None:
     assert faults("x: &x [*x]\n" + MINIMAL) == [("x", "unknown key; known here: " + KEYS)]
 
 
-KEYS = "acl, auth, broker, cohorts, device, limits, listeners, log, monitor, service, web"
+KEYS = "acl, alerts, auth, broker, cohorts, device, limits, listeners, log, monitor, service, web"
 LISTENER_KEYS = "bind, blocked_networks, origins, proxy_networks, proxy_protocol, tls, websocket"
 TLS_KEYS = "alpn, cafile, certfile, ciphers, client_certificate, crlfile, keyfile, maximum_version, minimum_version"
 

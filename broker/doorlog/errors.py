@@ -9,6 +9,7 @@ DoorlogError
 ├── LogError                 a log can not be read
 ├── QueryError               a query of a log is not one, or can not be answered
 ├── DirectoryError           the directory of devices can not be used, or what is to be imported into it
+├── WebhookFault             an alert can not be sent as it is configured
 └── PeerError                what a peer sent breaks a protocol; recorded, never fatal
     ├── MalformedHello       not a TLS ClientHello (RFC 8446 4.1.2)
     ├── ProxyHeaderError     PROXY protocol v1/v2
@@ -80,6 +81,10 @@ class QueryError(DoorlogError):
 
 class DirectoryError(DoorlogError):
     """The directory of devices can not be used, or what is to be imported. ``str()`` is ready for an operator."""
+
+
+class WebhookFault(DoorlogError):
+    """An alert can not be sent as it is configured. ``str()`` is ready for an operator, without the address."""
 
 
 class AddressError(DoorlogError):

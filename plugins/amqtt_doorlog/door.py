@@ -196,6 +196,8 @@ class DoorPlugin(BaseAuthPlugin, BaseTopicPlugin):
         """Tells machines how the log does."""
         cohorts: Any = None
         """Groups of devices whose attempts are counted apart."""
+        alerts: Any = None
+        """Messages to a webhook when something is wrong."""
 
 
 def _external_listener(listeners: Mapping[str, ListenerConfig]) -> str:

@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from doorlog.addresses import is_loopback
 from doorlog.application.check_listeners import check_listeners
 from doorlog.application.check_plugins import check_plugins, open_doors
 from doorlog.certificates import Severity
 from doorlog.embedded.log_topics import log_topics
-from doorlog.errors import SettingsError, SinkError
+from doorlog.errors import SettingsError, SinkError, WebhookFault
 from doorlog.log.opening import check_sink
 from doorlog.log.privacy import Concealment
 from doorlog.log.signing import Checkpoints
 from doorlog.settings.load import load_settings
 from doorlog.settings.models import Settings
+from doorlog.watch.webhook_post import trusting, url_of
 
 
 class Finding(NamedTuple):
@@ -76,6 +78,7 @@ def check_settings(settings: Settings, now: datetime | None = None) -> list[Find
         *_check_log(settings),
         *_check_directory(settings),
         *_check_promises(settings),
+        *_check_alerts(settings),
     )
     return sorted((Finding(*finding) for finding in found), key=lambda finding: _ORDER[finding.severity])
 
@@ -125,6 +128,25 @@ def _check_promises(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
             yield "error", place, str(error)
     for sentence in findings:
         yield "warning", "log.privacy.keyfile", sentence
+
+
+def _check_alerts(settings: Settings) -> Iterator[tuple[Severity, str, str]]:
+    """Look at the webhook, without sending anything; nothing of its address is shown."""
+    webhook = settings.alerts.webhook if settings.alerts is not None else None
+    if webhook is None:
+        return
+    try:
+        url = url_of(webhook)
+    except WebhookFault as fault:
+        yield "error", "alerts.webhook", str(fault)
+    else:
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield "warning", "alerts.webhook", "names of devices cross the network in the clear: use https://"
+    if webhook.cafile is not None:
+        try:
+            trusting(webhook.cafile)
+        except WebhookFault as fault:
+            yield "error", "alerts.webhook", str(fault)
 
 
 def _unwritable(path: Path) -> str | None:

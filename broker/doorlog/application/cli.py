@@ -12,6 +12,7 @@ import typer
 
 from doorlog import __version__
 from doorlog.application import (
+    commands_alerts,
     commands_demo,
     commands_device,
     commands_devices,
@@ -248,3 +249,4 @@ app.command(**commands_simulate.HELP)(commands_simulate.simulate)
 app.command(**commands_verify.HELP)(commands_verify.verify)
 app.add_typer(commands_devices.app, **commands_devices.DEVICES)
 app.command(**commands_device.HELP)(commands_device.device)
+app.add_typer(commands_alerts.app, **commands_alerts.ALERTS)

@@ -7,8 +7,11 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
+from doorlog.events.codes import Outcome
 from doorlog.settings.cohort_models import MOST_COHORTS, SITE_PREFIX
+from doorlog.watch.alert_rules import REFUSALS
 from doorlog.watch.cohorts import NOBODY, Cohorts, Owners
+from doorlog.watch.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from doorlog.events.records import ConnectEvent
     from doorlog.settings.cohort_models import CohortSettings
     from doorlog.watch.tally import Tally
+    from doorlog.watch.witnesses import Key
 
 FRESH_SECONDS: Final = 10.0
 """How long what the directory said of a device is believed: an import has effect within this time."""
@@ -29,7 +33,7 @@ class Knowledge(Protocol):
     """What is asked of the device directory, on the log's thread."""
 
     def owners(self, names: Sequence[str]) -> list[tuple[str | None, str | None]]:
-        """Return site and last user name of devices."""
+        """Return site and last user name of those devices that are known."""
         ...
 
     def sites(self, most: int) -> list[str]:
@@ -46,6 +50,9 @@ class CohortCounter:
         cohorts: Those that the operator named.
         tally: Counts.
         clock: Seconds that only ever grow.
+
+    Attributes:
+        witnesses: Devices whose last attempt failed.
     """
 
     def __init__(
@@ -54,10 +61,11 @@ class CohortCounter:
         self._cohorts = Cohorts(cohorts)
         self._tally = tally
         self._clock = clock
+        self.witnesses = Witnesses()
         self._knowledge: Knowledge | None = None
         self._asked: dict[tuple[str, ...], Owners] = {}  # for the log's thread alone
         self._asked_at = 0.0
-        self._alike: OrderedDict[_Likeness, Owners] = OrderedDict()
+        self._alike: OrderedDict[_Likeness, tuple[Owners, str | None]] = OrderedDict()
         tally.know_cohorts(self._cohorts.names)
 
     def attach(self, knowledge: Knowledge) -> None:
@@ -74,17 +82,33 @@ class CohortCounter:
 
     def count_folded(self, event: ConnectEvent) -> None:
         """Count an attempt that nobody will name for the cohorts of those that looked like it; on any thread."""
-        self._count(self._cohorts.owned(event, self._alike.get(_likeness(event), NOBODY)), event)
+        owners, device = self._alike.get(_likeness(event), (NOBODY, None))
+        owned = self._cohorts.owned(event, owners)
+        self._witness((*self._cohorts.shown(event), *owned), device, event)  # first: what is counted can be named
+        self._count(owned, event)
 
     def count_named(self, event: ConnectEvent) -> None:
         """Count an attempt for the cohorts of its device; on the log's thread, after the device was named."""
         owners = self._owners(_devices(event))
+        device = event.device.id if event.device is not None and owners.sites else None
         likeness = _likeness(event)
-        self._alike[likeness] = owners
+        self._alike[likeness] = (owners, device)
         self._alike.move_to_end(likeness)
         if len(self._alike) > MOST_REMEMBERED:
             self._alike.popitem(last=False)
-        self._count(self._cohorts.owned(event, owners), event)
+        owned = self._cohorts.owned(event, owners)
+        self._witness((*self._cohorts.shown(event), *owned), device, event)  # first: what is counted can be named
+        self._count(owned, event)
+
+    def _witness(self, cohorts: tuple[str, ...], device: str | None, event: ConnectEvent) -> None:
+        """Remember who failed, as far as it is a device that is known from before."""
+        listener: Key = ("listener", event.doorlog.listener or "")
+        keys: list[Key] = [("cohort", cohort) for cohort in cohorts]
+        if event.event.outcome is Outcome.FAILURE:
+            refused = [listener] if event.event.code in REFUSALS else []
+            self.witnesses.failed([*keys, *refused], device, self._clock())
+        elif device is not None:
+            self.witnesses.admitted([*keys, listener], device)
 
     def _count(self, cohorts: tuple[str, ...], event: ConnectEvent) -> None:
         if cohorts:

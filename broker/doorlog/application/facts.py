@@ -14,6 +14,7 @@ from doorlog.errors import DirectoryError
 from doorlog.events.records import ConnectEvent
 from doorlog.identity.overview import states
 from doorlog.identity.store import open_to_read
+from doorlog.watch.alert_rules import Sample
 from doorlog.watch.tally import Counts, Durations, Tally
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Facts:
         delays: How late the event loop came since the start.
         longest_delay: Seconds, of the last minute.
         devices: How many are in each state; None where no device is remembered, or nobody can tell.
+        alerts: The rules of the alerts that fire, one name for each; None where no alerts are sent.
     """
 
     log: LogStatus
@@ -49,6 +51,7 @@ class Facts:
     delays: Durations = field(default_factory=lambda: LoopProbe().delays())
     longest_delay: float = 0.0
     devices: Mapping[str, int] | None = None
+    alerts: tuple[str, ...] | None = None
 
 
 class Instruments:
@@ -98,7 +101,22 @@ class Instruments:
 
         return refine_and_count
 
-    def facts(self, log: LogStatus, accepted: int, connects: int) -> Facts:
+    def sample(self, log: LogStatus, new_certificates: frozenset[str]) -> Sample:
+        """Return what alerts are decided by, on any thread."""
+        moment = time.monotonic()
+        witnesses = self.cohorts.witnesses
+        return Sample(
+            moment=moment,
+            now=time.time(),
+            counts=self.tally.counts(),
+            unknown=witnesses.unknown(),
+            devices=witnesses.devices(moment),
+            failure=log.failure,
+            lag=log.lag,
+            new_certificates=new_certificates,
+        )
+
+    def facts(self, log: LogStatus, accepted: int, connects: int, alerts: tuple[str, ...] | None = None) -> Facts:
         """Return all facts, on the monitor's thread."""
         return Facts(
             log=log,
@@ -108,6 +126,7 @@ class Instruments:
             delays=self.probe.delays(),
             longest_delay=self.probe.longest,
             devices=self._devices() if self._devices is not None else None,
+            alerts=alerts,
         )
 
 

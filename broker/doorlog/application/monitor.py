@@ -123,7 +123,12 @@ def health_of(facts: Facts) -> dict[str, Any]:
         "certificates": {name: asdict(served) for name, served in counts.served.items()},
         "loop_delay_longest_seconds": facts.longest_delay,
         "devices": facts.devices,
+        "alerts": _alerts(facts.alerts),
     }
+
+
+def _alerts(firing: tuple[str, ...] | None) -> dict[str, Any] | None:
+    return {"count": len(firing), "firing": sorted(set(firing))} if firing is not None else None
 
 
 def _rows(counts: Mapping[Any, int], labels: tuple[str, ...]) -> list[dict[str, Any]]:

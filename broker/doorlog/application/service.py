@@ -7,6 +7,7 @@ import gc
 import logging
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -15,8 +16,9 @@ from functools import partial
 from typing import Protocol, Self
 
 from doorlog import __version__
+from doorlog.application.alerting import Alerting, new_certificates
 from doorlog.application.expiry import watch_expiry
-from doorlog.application.facts import Instruments
+from doorlog.application.facts import Facts, Instruments
 from doorlog.application.monitor import Monitor
 from doorlog.application.own_events import audit_event, certificate_events
 from doorlog.application.signals import signals
@@ -33,6 +35,7 @@ from doorlog.identity.directory import Directory, directory_path
 from doorlog.identity.naming import Naming
 from doorlog.log import Log, open_log, service_part
 from doorlog.settings.models import DoorSettings, Settings
+from doorlog.watch.alert_rules import Sample
 
 _STOP_SECONDS = 20.0
 _log = logging.getLogger(__name__)
@@ -89,6 +92,7 @@ class Service:
         )
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self.monitor: Monitor | None = None
+        self.alerting: Alerting | None = None
 
     async def start(self) -> None:
         """Open the door.
@@ -111,11 +115,14 @@ class Service:
             self._record(event)
         watching = (watch_expiry(self._chains, self._record), self._instruments.probe.watch())
         self._tasks = tuple(asyncio.create_task(watch) for watch in watching)
+        self.alerting = self._open_alerting()
 
     async def stop(self) -> None:
         """Record what is under way, end the sessions, close the log."""
         for task in self._tasks:
             task.cancel()
+        if self.alerting is not None:  # first: that everybody leaves now is no news
+            await asyncio.to_thread(self.alerting.close)
         try:
             await self._empty()
             self._record(audit_event(Action.AUDIT_STOPPED, self.door))
@@ -170,8 +177,22 @@ class Service:
         wanted = self._settings.monitor
         if wanted is None:
             return None
-        instruments, log, door = self._instruments, self.log, self.door
-        return Monitor(wanted.address, lambda: instruments.facts(log.status(), door.accepted, door.connects))
+        return Monitor(wanted.address, self._facts)
+
+    def _facts(self) -> Facts:
+        """On the monitor's thread."""
+        alerts = self.alerting.firing if self.alerting is not None else None
+        return self._instruments.facts(self.log.status(), self.door.accepted, self.door.connects, alerts)
+
+    def _open_alerting(self) -> Alerting | None:
+        wanted = self._settings.alerts
+        return Alerting(wanted, self._settings.service.name, self._sample) if wanted is not None else None
+
+    def _sample(self) -> Sample:
+        """On the alerts' thread."""
+        first_shown = dict(self.directory.statistics.served) if self.directory is not None else {}
+        new = new_certificates(self._chains, first_shown, time.time())
+        return self._instruments.sample(self.log.status(), new)
 
     def _close_monitor(self) -> None:
         if self.monitor is not None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _NAME_LIMIT: Final = 128
 """Characters of a server name that count."""
-_SERVED_DIGITS: Final = 32
+SERVED_DIGITS: Final = 32
+"""Hexadecimal digits of a certificate's SHA-256 that are kept."""
 _REFUSALS: Final[dict[str, float]] = {
     Code.SERVER_CERTIFICATE_UNKNOWN_CA: 0.01,
     Code.SERVER_CERTIFICATE_BAD: 0.01,
@@ -119,7 +120,7 @@ def evidence_of(event: Connection) -> Evidence:
         moment=event.timestamp.timestamp(),
         place=place_of(event.source.ip or event.source.address),
         look=_look_of(client) if client is not None else None,
-        served=server.hash.sha256[:_SERVED_DIGITS] if server is not None and server.hash is not None else None,
+        served=server.hash.sha256[:SERVED_DIGITS] if server is not None and server.hash is not None else None,
         acceptance=_REFUSALS.get(event.event.code or "", 1.0),
         tickets=client.tickets or () if client is not None else (),
         resumed=tls is not None and tls.established and bool(tls.resumed),  # a replayed hello gets only half as far

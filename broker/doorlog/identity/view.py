@@ -85,6 +85,7 @@ SELECT d.id FROM certificate c JOIN device d ON d.number = c.device WHERE c.sha2
 _OWNERS: Final = """
 SELECT DISTINCT i.site, d.user_name FROM json_each(?) c
 LEFT JOIN inventory i ON i.id = c.value LEFT JOIN device d ON d.id = c.value
+WHERE i.id IS NOT NULL OR d.id IS NOT NULL
 """
 _SITES: Final = "SELECT DISTINCT site FROM inventory WHERE site IS NOT NULL ORDER BY site LIMIT ?"
 
@@ -155,7 +156,7 @@ class View:
         return found[0] if len(found) == 1 else None
 
     def owners(self, names: Sequence[str]) -> list[tuple[str | None, str | None]]:
-        """Return site and last user name of devices, each pair once; of a device that is not known, twice None."""
+        """Return site and last user name of those devices that are known, each pair once."""
         return list(self._execute(_OWNERS, (json.dumps(names),)))
 
     def sites(self, most: int) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from doorlog.addresses import is_loopback
+from doorlog.settings.alert_models import AlertSettings
 from doorlog.settings.base import Setting
 from doorlog.settings.cohort_models import CohortSettings, distinct
 from doorlog.settings.local_models import BIND, MonitorSettings, WebSettings, is_ip
@@ -26,6 +27,7 @@ from doorlog.settings.log_models import (
 from doorlog.settings.networks import Network
 
 __all__ = [
+    "AlertSettings",
     "BrokerSettings",
     "CheckpointSettings",
     "CohortSettings",
@@ -222,6 +224,8 @@ class DoorSettings(Setting):
     """Tells machines how the log does; without it, nobody is told."""
     cohorts: tuple[CohortSettings, ...] = ()
     """Groups of devices whose attempts are counted apart, so that the total hides none; at most 200."""
+    alerts: AlertSettings | None = None
+    """Messages to a webhook when something is wrong, for set-ups without Prometheus."""
 
     @field_validator("cohorts")
     @classmethod

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from doorlog.settings.alert_models import AlertRuleSettings, AlertRulesSettings, AlertSettings, WebhookSettings
 from doorlog.settings.base import Setting
 from doorlog.settings.cohort_models import CohortSettings
 from doorlog.settings.log_models import (
@@ -59,6 +60,10 @@ GROUPS: Final[tuple[tuple[str, type[Setting]], ...]] = (
     ("service", ServiceSettings),
     ("monitor", MonitorSettings),
     ("cohorts", CohortSettings),
+    ("alerts", AlertSettings),
+    ("alerts.webhook", WebhookSettings),
+    ("alerts.rules", AlertRulesSettings),
+    ("alerts.rules.NAME", AlertRuleSettings),
     ("web", WebSettings),
 )
 """The groups of a configuration, in the order of the page."""
@@ -70,6 +75,7 @@ PLUGINS: Final = (
 """Our plugins, found by their dotted path as in a configuration."""
 _TYPES: Final = {
     "str": "text",
+    "SecretStr": "text",
     "int": "whole number",
     "float": "number",
     "bool": "`true` or `false`",
@@ -117,7 +123,8 @@ auth:
 
 In `auth` stand authentication plugins, in `acl` topic plugins, in `broker` all others. The ones below come with
 doorlog. They work in a stock amqtt as well, with `amqtt_doorlog.DoorPlugin` beside them, which takes the groups
-`listeners`, `log`, `limits`, `device`, `service`, `monitor` and `cohorts` as they stand here: see [amqtt.md](amqtt.md).
+`listeners`, `log`, `limits`, `device`, `service`, `monitor`, `cohorts` and `alerts` as they stand here: see
+[amqtt.md](amqtt.md).
 """
 _SINKS_INTRODUCTION: Final = """\
 ## Sinks
