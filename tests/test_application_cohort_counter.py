@@ -11,6 +11,7 @@ from doorlog.events.parts import DevicePart, MqttPart
 from doorlog.events.records import ConnectEvent
 from doorlog.settings.cohort_models import CohortSettings
 from doorlog.watch.tally import Tally
+from doorlog.watch.witnesses import Witnesses
 from support.events import admitted_connect, failed_connect, refused_password
 
 COHORTS = [
@@ -45,7 +46,8 @@ class Counting:
     def __init__(self, inventory: Inventory | None = None) -> None:
         self.tally = Tally(["tls"])
         self.now = 0.0
-        self.counter = CohortCounter(COHORTS, self.tally, clock=lambda: self.now)
+        self.witnesses = Witnesses()
+        self.counter = CohortCounter(COHORTS, self.tally, self.witnesses, clock=lambda: self.now)
         if inventory is not None:
             self.counter.attach(inventory)
 
@@ -135,7 +137,7 @@ def test_without_a_directory_or_with_a_broken_one_there_are_no_sites() -> None:
 
 def test_known_devices_that_fail_are_witnesses_until_they_are_admitted() -> None:
     counting = Counting(Inventory(pump_17="berlin"))
-    witnesses = counting.counter.witnesses
+    witnesses = counting.witnesses
     counting.counter.count_named(failed_connect())
     counting.counter.count_folded(unnamed())
     assert witnesses.devices(0) == {
@@ -151,5 +153,5 @@ def test_known_devices_that_fail_are_witnesses_until_they_are_admitted() -> None
 def test_whoever_is_not_known_from_before_is_no_witness() -> None:
     counting = Counting(Inventory())
     counting.counter.count_named(refused_password(device=DevicePart(id="invented")))
-    assert counting.counter.witnesses.devices(0) == {}
-    assert counting.counter.witnesses.unknown() == {("cohort", "lan"): 1}
+    assert counting.witnesses.devices(0) == {}
+    assert counting.witnesses.unknown() == {("cohort", "lan"): 1}

@@ -43,12 +43,14 @@ def test_an_event_is_counted_and_goes_its_way() -> None:
 def test_what_is_folded_counts_for_the_cohort_of_what_was_named_before() -> None:
     cohort = CohortSettings(name="berlin", user_prefix="pump-")
     instruments = Instruments(["tls"], None, [cohort])
-    instruments.counting_refined(lambda event: event)(admitted_connect())
+    refine = instruments.counting_refined(lambda event: event)
+    refine(admitted_connect())
+    refine(refused_password())
     count = instruments.counting(lambda _event: False)
     count(refused_password())
     count(lost_records())
 
-    assert instruments.facts(WELL, 1, 1).counts.cohorts == {("berlin", "success"): 1, ("berlin", "failure"): 1}
+    assert instruments.facts(WELL, 1, 1).counts.cohorts == {("berlin", "success"): 1, ("berlin", "failure"): 2}
 
 
 def test_the_directory_is_asked_once_a_minute(tmp_path: Path) -> None:
@@ -69,3 +71,12 @@ def test_a_directory_that_is_not_there_or_damaged_tells_nothing(tmp_path: Path) 
     (tmp_path / "damaged.db").write_bytes(b"no database" * 100)
     assert DeviceStates(tmp_path / "none.db")() is None
     assert DeviceStates(tmp_path / "damaged.db")() is None
+
+
+def test_a_sample_for_alerts_names_who_failed() -> None:
+    instruments = Instruments(["tls"], None, alerts=True)
+    instruments.counting_refined(lambda event: event)(failed_connect())
+    sample = instruments.sample(WELL, frozenset(("tls",)))
+    assert sample.unknown == {("listener", "tls"): 1}
+    assert (sample.failure, sample.lag, sample.new_certificates) == (None, 0.0, frozenset(("tls",)))
+    assert Instruments(["tls"], None).sample(WELL, frozenset()).devices == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from contextlib import closing
 from http.client import HTTPConnection
@@ -14,7 +15,7 @@ import pytest
 
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.store import open_store
-from support.broker import ANYBODY, FREE, tls
+from support.broker import ANYBODY, FREE, running, tls
 from support.clients import MosquittoPub, usable
 from support.clients.base import Target
 from support.commands import free_fixed_port, ports_of, serving_doorlog, stopped, write_yaml
@@ -97,3 +98,27 @@ async def test_one_message_when_a_site_fails_and_one_when_it_is_over(tmp_path: P
     assert (over["status"], over["rule"], over["cohort"]) == ("resolved", "cohort_failing", "site:berlin")
     assert len(receiver.got) == 2
     assert "s3cret" not in said + (tmp_path / "doorlog.jsonl").read_text("utf-8")
+
+
+async def test_devices_that_refuse_a_renewed_certificate_are_told_with_their_names(tmp_path: Path, pki: Pki) -> None:
+    usable(MosquittoPub())
+    device = {"directory": str(tmp_path / "devices.db")}
+    with receiving() as receiver:
+        rules = {"failures_after_new_certificate": {"pending": 0}}
+        alerts = {"webhook": {"url": receiver.url}, "interval": 0.05, "rules": rules}
+        listeners = {"tls": {"bind": FREE, "tls": tls(pki.server())}}
+        async with running(tmp_path / "before", listeners, device=device, alerts=alerts) as broker:
+            assert all(await connect(broker.target("tls"), BERLIN, pki.cafile))
+        assert receiver.got == []
+
+        listeners = {"tls": {"bind": FREE, "tls": tls(pki.server_foreign())}}
+        async with running(tmp_path / "after", listeners, device=device, alerts=alerts) as broker:
+            assert not any(await connect(broker.target("tls"), BERLIN, pki.cafile))
+            (message,) = await asyncio.to_thread(receiver.wait_for, 1)
+
+    assert (message["rule"], message["listener"]) == ("failures_after_new_certificate", "tls")
+    # An attempt is counted a moment before its device is named.
+    assert re.fullmatch(
+        r"Devices refuse the new certificate of tls: 5 of 5 attempts in 15 minutes, [45] devices\.", message["summary"]
+    )
+    assert set(message["devices"]) <= set(BERLIN)

@@ -11,7 +11,6 @@ from doorlog.events.codes import Outcome
 from doorlog.settings.cohort_models import MOST_COHORTS, SITE_PREFIX
 from doorlog.watch.alert_rules import REFUSALS
 from doorlog.watch.cohorts import NOBODY, Cohorts, Owners
-from doorlog.watch.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +18,14 @@ if TYPE_CHECKING:
     from doorlog.events.records import ConnectEvent
     from doorlog.settings.cohort_models import CohortSettings
     from doorlog.watch.tally import Tally
-    from doorlog.watch.witnesses import Key
+    from doorlog.watch.witnesses import Key, Witnesses
 
 FRESH_SECONDS: Final = 10.0
 """How long what the directory said of a device is believed: an import has effect within this time."""
+MOST_ASKED: Final = 2_000
+"""Devices, or sets of candidates, of which it is believed meanwhile."""
 MOST_REMEMBERED: Final = 10_000
-"""Devices, and attempts that look alike, whose owners are remembered."""
+"""Failed attempts that look alike whose owners are remembered."""
 
 _Likeness = tuple[str | None, ...]
 
@@ -49,19 +50,21 @@ class CohortCounter:
     Args:
         cohorts: Those that the operator named.
         tally: Counts.
+        witnesses: Remembers devices whose last attempt failed; None where nobody asks for them.
         clock: Seconds that only ever grow.
-
-    Attributes:
-        witnesses: Devices whose last attempt failed.
     """
 
     def __init__(
-        self, cohorts: Iterable[CohortSettings], tally: Tally, clock: Callable[[], float] = time.monotonic
+        self,
+        cohorts: Iterable[CohortSettings],
+        tally: Tally,
+        witnesses: Witnesses | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cohorts = Cohorts(cohorts)
         self._tally = tally
+        self._witnesses = witnesses
         self._clock = clock
-        self.witnesses = Witnesses()
         self._knowledge: Knowledge | None = None
         self._asked: dict[tuple[str, ...], Owners] = {}  # for the log's thread alone
         self._asked_at = 0.0
@@ -84,50 +87,55 @@ class CohortCounter:
         """Count an attempt that nobody will name for the cohorts of those that looked like it; on any thread."""
         owners, device = self._alike.get(_likeness(event), (NOBODY, None))
         owned = self._cohorts.owned(event, owners)
-        self._witness((*self._cohorts.shown(event), *owned), device, event)  # first: what is counted can be named
+        self._witness(owned, device, event)
         self._count(owned, event)
 
     def count_named(self, event: ConnectEvent) -> None:
         """Count an attempt for the cohorts of its device; on the log's thread, after the device was named."""
         owners = self._owners(_devices(event))
         device = event.device.id if event.device is not None and owners.sites else None
-        likeness = _likeness(event)
+        if event.event.outcome is Outcome.FAILURE:  # nothing else is folded
+            self._remember(_likeness(event), owners, device)
+        owned = self._cohorts.owned(event, owners)
+        self._witness(owned, device, event)  # first: what is counted can be named
+        self._count(owned, event)
+
+    def _remember(self, likeness: _Likeness, owners: Owners, device: str | None) -> None:
         self._alike[likeness] = (owners, device)
         self._alike.move_to_end(likeness)
         if len(self._alike) > MOST_REMEMBERED:
             self._alike.popitem(last=False)
-        owned = self._cohorts.owned(event, owners)
-        self._witness((*self._cohorts.shown(event), *owned), device, event)  # first: what is counted can be named
-        self._count(owned, event)
 
-    def _witness(self, cohorts: tuple[str, ...], device: str | None, event: ConnectEvent) -> None:
+    def _witness(self, owned: tuple[str, ...], device: str | None, event: ConnectEvent) -> None:
         """Remember who failed, as far as it is a device that is known from before."""
+        if self._witnesses is None:
+            return
+        keys: list[Key] = [("cohort", cohort) for cohort in (*self._cohorts.shown(event), *owned)]
         listener: Key = ("listener", event.doorlog.listener or "")
-        keys: list[Key] = [("cohort", cohort) for cohort in cohorts]
         if event.event.outcome is Outcome.FAILURE:
             refused = [listener] if event.event.code in REFUSALS else []
-            self.witnesses.failed([*keys, *refused], device, self._clock())
+            self._witnesses.failed([*keys, *refused], device, self._clock())
         elif device is not None:
-            self.witnesses.admitted([*keys, listener], device)
+            self._witnesses.admitted([*keys, listener], device)
 
     def _count(self, cohorts: tuple[str, ...], event: ConnectEvent) -> None:
         if cohorts:
             self._tally.count_cohorts(cohorts, str(event.event.outcome))
 
     def _owners(self, devices: tuple[str, ...]) -> Owners:
+        if self._knowledge is None or not devices:
+            return NOBODY
         now = self._clock()
-        if now - self._asked_at >= FRESH_SECONDS or len(self._asked) >= MOST_REMEMBERED:
+        if now - self._asked_at >= FRESH_SECONDS or len(self._asked) >= MOST_ASKED:
             self._asked, self._asked_at = {}, now
         found = self._asked.get(devices)
         if found is None:
-            found = self._asked[devices] = self._ask(devices)
+            found = self._asked[devices] = self._ask(self._knowledge, devices)
         return found
 
-    def _ask(self, devices: tuple[str, ...]) -> Owners:
-        if self._knowledge is None or not devices:
-            return NOBODY
+    def _ask(self, knowledge: Knowledge, devices: tuple[str, ...]) -> Owners:
         try:
-            owners = self._knowledge.owners(devices)
+            owners = knowledge.owners(devices)
         except sqlite3.Error:
             return NOBODY  # naming says what is wrong with it
         return Owners(frozenset(site for site, _ in owners), frozenset(user for _, user in owners))

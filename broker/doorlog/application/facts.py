@@ -16,6 +16,7 @@ from doorlog.identity.overview import states
 from doorlog.identity.store import open_to_read
 from doorlog.watch.alert_rules import Sample
 from doorlog.watch.tally import Counts, Durations, Tally
+from doorlog.watch.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,13 +62,20 @@ class Instruments:
         listeners: Their names.
         directory: The file of the device directory, if there is one.
         cohorts: Groups of devices that are counted apart.
+        alerts: Whether alerts are told, which name devices.
     """
 
     def __init__(
-        self, listeners: Iterable[str], directory: Path | None, cohorts: Iterable[CohortSettings] = ()
+        self,
+        listeners: Iterable[str],
+        directory: Path | None,
+        cohorts: Iterable[CohortSettings] = (),
+        *,
+        alerts: bool = False,
     ) -> None:
         self.tally = Tally(listeners)
-        self.cohorts = CohortCounter(cohorts, self.tally)
+        self._witnesses = Witnesses() if alerts else None
+        self.cohorts = CohortCounter(cohorts, self.tally, self._witnesses)
         self.probe = LoopProbe()
         self._devices = DeviceStates(directory) if directory is not None else None
 
@@ -104,7 +112,7 @@ class Instruments:
     def sample(self, log: LogStatus, new_certificates: frozenset[str]) -> Sample:
         """Return what alerts are decided by, on any thread."""
         moment = time.monotonic()
-        witnesses = self.cohorts.witnesses
+        witnesses = self._witnesses or Witnesses()
         return Sample(
             moment=moment,
             now=time.time(),

@@ -80,7 +80,9 @@ class Service:
         self._chains = load_chains(settings)
         self._authority = build_authority(self._refused)
         self._naming = Naming(settings.device)
-        self._instruments = Instruments(settings.listeners, directory_path(settings), settings.cohorts)
+        self._instruments = Instruments(
+            settings.listeners, directory_path(settings), settings.cohorts, alerts=settings.alerts is not None
+        )
         self.log = self._open_log()
         self._record = self._instruments.counting(self.log.record)
         self.directory = self._naming.directory = self._open_directory()

@@ -45,22 +45,25 @@ class Cohorts:
     def __init__(self, cohorts: Iterable[CohortSettings]) -> None:
         self._cohorts = tuple(cohorts)
         self.names = tuple(cohort.name for cohort in self._cohorts)
+        self._some_show = not all(cohort.needs_device for cohort in self._cohorts)
+        self._some_need_device = any(cohort.needs_device for cohort in self._cohorts)
         # By the address alone: all else is quickly compared, and a client may write what it likes into it.
         self._around = lru_cache(_REMEMBERED)(self._find_around)
 
     def shown(self, event: ConnectEvent) -> tuple[str, ...]:
         """Return the cohorts that the attempt itself shows: by its address, its ClientHello, its server name."""
+        if not self._some_show:
+            return ()
         return tuple(cohort.name for cohort in self._fitting(event) if not cohort.needs_device)
 
     def owned(self, event: ConnectEvent, owners: Owners) -> tuple[str, ...]:
         """Return the cohorts that only the device can tell, or the user name; the site that all owners share is one."""
-        user = event.user.name if event.user is not None else None
-        users = frozenset((user,)) if user else owners.users
-        names = tuple(
-            cohort.name
-            for cohort in self._fitting(event)
-            if cohort.needs_device and _is_owned(cohort, owners.sites, users)
-        )
+        names: tuple[str, ...] = ()
+        if self._some_need_device:
+            user = event.user.name if event.user is not None else None
+            users = frozenset((user,)) if user else owners.users
+            fitting = (cohort for cohort in self._fitting(event) if cohort.needs_device)
+            names = tuple(cohort.name for cohort in fitting if _is_owned(cohort, owners.sites, users))
         (site,) = owners.sites if len(owners.sites) == 1 else (None,)
         return (*names, f"{SITE_PREFIX}{site}") if site else names
 
