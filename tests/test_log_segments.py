@@ -18,8 +18,10 @@ from doorlog.log.segments import (
     first_line,
     live_file,
     open_segment,
+    plain_name,
     segment_name,
     segments,
+    sequence_in,
     sequence_of,
     whole_lines,
 )
@@ -53,6 +55,19 @@ def test_a_segment_is_named_by_its_first_record() -> None:
     name = segment_name(Path("logs/doorlog.jsonl"), BEGUN.astimezone(timezone(timedelta(hours=5))), 42)
 
     assert name == "doorlog-20260301T150211Z-0000000000000000042.jsonl"
+
+
+@pytest.mark.parametrize("ending", ["", ".zst", ".gz"])
+def test_a_name_tells_its_sequence_compressed_or_not(ending: str) -> None:
+    name = segment_name(Path("logs/doorlog.jsonl"), BEGUN, 42)
+
+    assert sequence_in(name + ending) == 42
+    assert plain_name(Path(name + ending)) == name
+
+
+@pytest.mark.parametrize("name", ["doorlog.jsonl", "doorlog.jsonl.1", "doorlog.jsonl-20260301.gz", "x-42.jsonl"])
+def test_other_names_tell_none(name: str) -> None:
+    assert sequence_in(name) is None
 
 
 @given(st.lists(st.integers(0, 10**18), min_size=2, max_size=8, unique=True))

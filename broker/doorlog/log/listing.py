@@ -6,19 +6,17 @@ list. A folder that changed while it was listed is listed again, since a file th
 
 from __future__ import annotations
 
-import re
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from doorlog.log.segment_reader import SegmentReader
-from doorlog.log.segments import closed_segments, first_line, sequence_of
+from doorlog.log.segments import closed_segments, first_line, sequence_in, sequence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_NAMED: Final = re.compile(r"-(\d{19})\.jsonl(?:\.zst|\.gz)?")
 _TRIES: Final = 5
 
 
@@ -124,5 +122,5 @@ def _names(folder: Path) -> set[str]:
 
 
 def _first_of(path: Path) -> int:
-    named = _NAMED.search(path.name)
-    return int(named[1]) if named is not None else sequence_of(first_line(path)) or 0
+    named = sequence_in(path.name)
+    return named if named is not None else sequence_of(first_line(path)) or 0

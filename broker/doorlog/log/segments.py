@@ -23,6 +23,7 @@ import zstandard
 _CLOSED: Final = re.compile(r"-(?P<time>\d{8}T\d{6}Z)-(?P<sequence>\d{19})\.jsonl(?:\.zst|\.gz)?")
 _FOREIGN: Final = re.compile(r"[.-]\d[0-9.-]*(?:\.zst|\.gz)?")
 _CLOSED_AT_END: Final = re.compile(_CLOSED.pattern + "$")
+_PACKED_AT_END: Final = re.compile(r"\.(?:zst|gz)$")
 _ROTATED: Final = re.compile(rf"(?P<live>.+\.jsonl)(?:{_FOREIGN.pattern})")
 _SEQUENCE: Final = re.compile(rb'"sequence":(\d{1,19})[,}]')
 _LONGEST_LINE: Final = 1_048_576
@@ -47,6 +48,17 @@ def is_closed_segment(live: Path, path: Path) -> bool:
     return path.name.startswith(live.stem) and _CLOSED.fullmatch(path.name[len(live.stem) :]) is not None
 
 
+def sequence_in(name: str) -> int | None:
+    """Return ``event.sequence`` of the first record, as the name of a closed segment has it; None for other names."""
+    found = _CLOSED.search(name)
+    return int(found["sequence"]) if found else None
+
+
+def plain_name(path: Path) -> str:
+    """Return the name that a segment has, or had, before it was compressed."""
+    return _PACKED_AT_END.sub("", path.name)
+
+
 def closed_segments(live: Path) -> list[Path]:
     """Return the closed segments of a live file, oldest first.
 
@@ -60,7 +72,7 @@ def closed_segments(live: Path) -> list[Path]:
         if not path.name.startswith(live.stem) or path == live or not path.is_file():
             continue
         sequence = _first_sequence(live, path)
-        plain = re.sub(r"\.(?:zst|gz)$", "", path.name)
+        plain = plain_name(path)
         if sequence is not None and (plain not in found or path.name == plain):
             found[plain] = (sequence, path)
     return [path for _sequence, path in sorted(found.values())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import BinaryIO, Final
 from zstandard import ZstdError
 
 from doorlog.errors import LogError
-from doorlog.log.segments import closed_segments, live_file, open_segment, sequence_of
+from doorlog.log.segments import closed_segments, live_file, open_segment, sequence_in, sequence_of
 from doorlog.readers.lines import LONGEST_LINE, DamagedFile, LogFile
 
 _CHUNK: Final = 262_144
@@ -23,7 +22,6 @@ _CHUNK: Final = 262_144
 _PACKED: Final = (".zst", ".gz")
 _DAMAGES: Final = (ZstdError, EOFError, zlib.error, BadGzipFile)
 _NAME_IT: Final = "name the log with --log, or its configuration with -c"
-_SEQUENCE_IN_NAME: Final = re.compile(r"-(\d{19})\.jsonl")
 
 Advance = Callable[[int], object]
 """Is told how many bytes on disk were read since the last call."""
@@ -93,8 +91,8 @@ def _closed_before(live: Path, file: BinaryIO | None) -> list[Path]:
         return closed
     this, first = os.fstat(file.fileno()), sequence_of(os.pread(file.fileno(), LONGEST_LINE, 0).partition(b"\n")[0])
     for number, path in enumerate(closed):
-        named = _SEQUENCE_IN_NAME.search(path.name)
-        if (named and int(named[1]) == first) or _is_same(path, this):
+        named = sequence_in(path.name)
+        if (named is not None and named == first) or _is_same(path, this):
             return closed[:number]
     return closed
 

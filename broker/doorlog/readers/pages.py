@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from doorlog.log.segments import sequence_of
+from doorlog.log.segments import sequence_in, sequence_of
 from doorlog.readers.lines import blocks_of
 from doorlog.readers.record import text_at
 from doorlog.readers.search import parsed
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 268_435_456
 """Bytes of records that are looked at for one page: about half a second."""
-_FIRST: Final = re.compile(r"-(\d{19})\.jsonl")
 
 
 @dataclass(slots=True)
@@ -105,10 +103,10 @@ def _earlier(blocks: Iterable[bytes], filters: Filters, below: int | None) -> It
 
 
 def _may_hold(file: LogFile, filters: Filters, below: int | None) -> bool:
-    first = _FIRST.search(file.name)
+    first = sequence_in(file.name)
     moment = begun(file.name)
     is_too_late = filters.until is not None and moment is not None and moment > filters.until
-    return not is_too_late and (below is None or first is None or int(first[1]) < below)
+    return not is_too_late and (below is None or first is None or first < below)
 
 
 def _closed(file: LogFile, page: Page) -> Iterator[bytes]:
