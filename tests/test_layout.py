@@ -69,6 +69,7 @@ TESTED_THROUGH = {
     "test_simulation_recorder.py": "test_simulation_stage.py",
     "test_simulation_steps.py": "test_simulation_calendar.py",
     "test_simulation_truth.py": "test_simulation_play.py",
+    "test_readers_views.py": "test_readers_table.py",
     "test_readers_around.py": "test_readers_verify.py",
     "test_readers_breaks.py": "test_readers_verify.py",
     "test_readers_usual.py": "test_readers_verify.py",

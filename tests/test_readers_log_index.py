@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from doorlog.errors import LogError
+from doorlog.errors import LogError, QueryError
 from doorlog.readers.log_index import LogIndex
 from doorlog.readers.table import open_table
 from support.log_files import WrittenLog
@@ -117,6 +118,73 @@ def test_a_damaged_segment_is_not_kept(log: WrittenLog) -> None:
     with pytest.raises(LogError, match="can not be indexed"):
         index.add(packed)
     assert list(index.folder.iterdir()) == []
+
+
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def overwritten(data: bytes) -> bytes:
+    middle = len(data) // 3
+    return data[:middle] + bytes(len(data) // 3) + data[2 * middle :]
+
+
+DAMAGES = {
+    "empty": lambda _: b"",
+    "truncated": truncated,
+    "zeros": lambda data: bytes(len(data)),
+    "middle": overwritten,
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_is_kept_but_damaged_is_not_used_and_made_anew(
+    log: WrittenLog, damaged: Callable[[bytes], bytes], number: int
+) -> None:
+    index = LogIndex(log.live)
+    keep(index)
+    table = sorted(index.folder.iterdir())[number]
+    table.write_bytes(damaged(table.read_bytes()))
+
+    assert sequences(log, index) == list(range(1, 10))
+    assert keep(index) == [log.closed[number]]
+    with open_table(log.live, index=index.of) as table_again:
+        assert len(list(table_again.ask("SELECT * FROM records").rows)) == 9
+
+
+def test_a_query_of_somebody_else_does_without_what_is_damaged(log: WrittenLog) -> None:
+    index = LogIndex(log.live)
+    keep(index)
+    table = min(index.folder.iterdir())
+    table.write_bytes(overwritten(table.read_bytes()))
+
+    with open_table(log.live, index=index.of) as opened:
+        assert len(list(opened.ask("SELECT * FROM records").rows)) == 9
+    assert not table.exists()
+
+
+def test_a_query_that_fails_by_itself_leaves_what_is_kept(log: WrittenLog) -> None:
+    index = LogIndex(log.live)
+    keep(index)
+    with open_table(log.live, index=index.of) as opened, pytest.raises(QueryError, match="no"):
+        opened.ask("SELECT error('no') FROM records")
+
+    assert index.missing() == []
+
+
+def test_what_is_kept_may_be_deleted_at_any_time(log: WrittenLog) -> None:
+    index = LogIndex(log.live)
+    keep(index)
+
+    def gone(segment: Path) -> Path | None:
+        found = index.of(segment)
+        if found is not None:
+            found.unlink()
+        return found
+
+    with open_table(log.live, index=gone) as table:
+        assert table.rows("SELECT count(*) FROM records") == [(9,)]
 
 
 def test_there_must_be_a_log(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import os
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 
 from doorlog.errors import LogError, QueryError
 from doorlog.readers.table import Row, open_table
-from support.log_files import WrittenLog, record_line
+from support.log_files import BEGUN, WrittenLog, record_line
 
 ODD_LINES = [
     b"not json\n",
@@ -182,6 +185,88 @@ def test_a_damaged_segment_is_told(tmp_path: Path) -> None:
 
     with open_table(log.live) as table, pytest.raises(LogError, match="can not be read"):
         table.rows("SELECT sum(sequence) FROM records")
+
+
+def after(change: Callable[[WrittenLog], object], log: WrittenLog) -> list[Row]:
+    """Return what is found in a log whose files get other names, once it is open."""
+    with open_table(log.live) as table:
+        before = table.rows("SELECT count(*), count(DISTINCT sequence), sum(sequence) FROM records")
+        change(log)
+        if not log.live.exists():
+            log.append(5)
+        assert table.rows("SELECT count(*) FROM lines") == [before[0][:1]]
+        assert table.rows("SELECT count(*), count(DISTINCT sequence), sum(sequence) FROM records") == before
+    return before
+
+
+def closed(log: WrittenLog) -> None:
+    log.rotate()
+    log.compress()
+
+
+def all_deleted(log: WrittenLog) -> None:
+    shutil.rmtree(log.live.parent)
+    log.live.parent.mkdir()
+
+
+CHANGES: dict[str, Callable[[WrittenLog], object]] = {
+    "rotated": WrittenLog.rotate,
+    "rotated and compressed": closed,
+    "renamed by logrotate": WrittenLog.logrotate,
+    "compressed by logrotate": lambda log: log.logrotate(compress=True),
+    "the oldest deleted": lambda log: log.closed[0].unlink(),
+    "all deleted": all_deleted,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("rotated_by", [WrittenLog.rotate, WrittenLog.logrotate])
+def test_what_becomes_of_the_files_while_a_query_runs_changes_no_answer(
+    tmp_path: Path, change: Callable[[WrittenLog], object], rotated_by: Callable[[WrittenLog], object]
+) -> None:
+    log = WrittenLog(tmp_path)
+    for _ in range(3):
+        log.append(3, **{"@timestamp": BEGUN.isoformat()})
+        rotated_by(log)
+    log.append(3, **{"@timestamp": BEGUN.isoformat()})
+
+    assert after(change, log) == [(12, 12, 78)]
+
+
+def test_a_file_that_gets_a_name_nobody_could_expect_is_told(log: WrittenLog, tmp_path: Path) -> None:
+    with open_table(log.live) as table:
+        log.live.rename(tmp_path / "elsewhere")
+        with pytest.raises(LogError, match="was renamed while it was read: try again"):
+            table.rows("SELECT count(*) FROM records")
+        with pytest.raises(LogError, match="was renamed while it was read: try again"):
+            table.ask("SELECT count(*) FROM records")
+
+
+def test_a_segment_that_is_no_longer_compressed_as_its_name_says_is_told_with_its_name(log: WrittenLog) -> None:
+    (log.live.parent / "doorlog-20260301T150211Z-0000000000000000004.jsonl.zst").write_bytes(
+        b"no zstd, and long enough"
+    )
+
+    with pytest.raises(LogError, match=r"the log can not be read: .*: doorlog verify names what is damaged"):
+        asked(log.live, "SELECT count(sequence) FROM records")
+
+
+@pytest.mark.parametrize("sql", ["SELECT list(range) FROM range(100000000)", "FROM records SELECT repeat(message, 10)"])
+def test_a_query_that_needs_too_much_memory_is_told_how_to_go_on(log: WrittenLog, sql: str) -> None:
+    log.append(2_000, message="x" * 2_000)
+    with open_table(log.live, memory="10MB") as table:
+        with pytest.raises(QueryError, match=r"too little memory.*: take a shorter time, or fewer columns"):
+            list(table.ask(f"SELECT * FROM ({sql}) ORDER BY ALL").rows)
+        with pytest.raises(LogError, match=r"too little memory.*: take a shorter time, or fewer columns"):
+            table.rows(f"SELECT * FROM ({sql}) ORDER BY ALL")
+
+
+def test_a_query_uses_no_more_than_a_quarter_of_the_memory(log: WrittenLog) -> None:
+    with open_table(log.live) as table:
+        (([quarter]),) = table.rows("SELECT parse_formatted_bytes(current_setting('memory_limit'))")
+    everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    assert quarter < everything * 0.26
 
 
 def test_what_to_install_is_said_where_duckdb_is_missing(log: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:

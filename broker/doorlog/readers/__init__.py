@@ -26,7 +26,9 @@ And those that count, with DuckDB:
 
     columns      which field of a record each column of the view ``records`` is
     spans        which files can hold records of a span of time
-    table        the files of a log as the views ``records`` and ``lines``
+    held         the files of a log, held open whatever becomes of their names
+    views        the views ``records`` and ``lines`` over them
+    table        what is asked of the views
     log_index    what is kept of each closed segment
     summary      what happened in a span of time
 """

@@ -108,7 +108,7 @@ def break_of(table: Table, device: str, attempts: Sequence[Attempt], since: date
         before = next(iter(_found(table, _LAST_SUCCESS, device, since, until)), None)
         after = before.time + _A_MOMENT if before is not None else since
         first = next(iter(_found(table, _FIRST_FAILURE, device, after, until)), first)
-    wanted = {"code": first.code, "device": device, "first": _naive(first.time), "until": _naive(until)}
+    wanted = {"code": first.code, "device": device, "first": first.time, "until": until}
     [(failures, others)] = table.rows(_SINCE_THEN, wanted)
     changes = list(changes_between(before, first)) if before is not None else []
     return Break(before, first, int(failures), int(others), changes)
@@ -136,7 +136,7 @@ def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
 
 
 def _found(table: Table, sql: str, device: str, since: datetime, until: datetime) -> list[Attempt]:
-    rows = table.rows(sql, {"device": device, "since": _naive(since), "until": _naive(until)})
+    rows = table.rows(sql, {"device": device, "since": since, "until": until})
     return [Attempt(time.replace(tzinfo=UTC), *rest) for time, *rest in rows]
 
 
@@ -148,7 +148,3 @@ def _failing(attempts: Sequence[Attempt]) -> list[Attempt]:
             break
         found.append(attempt)
     return found
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -18,7 +18,9 @@ from doorlog.errors import LogError
 from doorlog.log.segments import closed_segments, is_closed_segment, live_file
 from doorlog.readers.columns import INDEX_VERSION, select_records
 from doorlog.readers.files import telling
-from doorlog.readers.table import Links, connect, lock, read_lines, segment_suffix
+from doorlog.readers.held import Links, segment_suffix
+from doorlog.readers.table import connect
+from doorlog.readers.views import lock, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +75,11 @@ class LogIndex:
             self.folder.mkdir(mode=0o750, exist_ok=True)
             with TemporaryDirectory(prefix=".making-", dir=self.folder) as making:
                 made = Path(making) / secrets.token_hex(4)
-                _write(segment, made)
-                made.chmod(0o640)
-                made.replace(table)
+                with suppress(FileNotFoundError):  # compressed or deleted just now
+                    _write(segment, made)
+                    _sync(made)  # else it can be there but empty after a power cut
+                    made.chmod(0o640)
+                    made.replace(table)
 
     def forget(self) -> None:
         """Delete what is kept of segments that are there no longer, or are no longer what they were."""
@@ -96,16 +100,24 @@ class LogIndex:
         return self.folder / f"{segment.name}.{found.st_size:x}-{found.st_mtime_ns:x}{_SUFFIX}"
 
 
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write(segment: Path, target: Path) -> None:
     import duckdb  # noqa: PLC0415 - an optional extra
 
-    with TemporaryDirectory(prefix="doorlog-") as folder, closing(connect(_MEMORY)) as connection:
-        link = Links(Path(folder)).add(segment, segment_suffix(segment))
+    with Links() as links, closing(connect(_MEMORY)) as connection:
+        link, _ = links.add(segment, segment_suffix(segment))
         name = str(target).replace("'", "''")
         query = select_records(read_lines([link]))
         try:
             connection.execute("SET threads = 1")  # a broker may need the others
-            lock(connection, [link], folders=[str(target.parent)])
+            lock(connection, links.names(), folders=[str(target.parent)])
             connection.execute(f"COPY ({query}) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")
         except duckdb.Error as error:
             raise LogError(f"{segment}: can not be indexed: {str(error).partition(os.linesep)[0]}") from error

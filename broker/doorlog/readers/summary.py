@@ -166,7 +166,7 @@ def summary_of(table: Table, since: datetime, until: datetime) -> Summary:
     Raises:
         LogError: A file of the log can not be read.
     """
-    spans = {"since": _naive(since), "until": _naive(until), "before": _naive(since - (until - since))}
+    spans = {"since": since, "until": until, "before": since - (until - since)}
     table.rows(_TALLY, spans)
     [(attempts, admitted, missing, starts)] = table.rows(_TOTALS, {"now": True})
     [(*before, _, _)] = table.rows(_TOTALS, {"now": False})
@@ -182,10 +182,6 @@ def summary_of(table: Table, since: datetime, until: datetime) -> Summary:
         devices=[Failing(*_plain(row)) for row in table.rows(_DEVICES)],
         certificates=[Served(*_plain(row)) for row in table.rows(_CERTIFICATES)],
     )
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _plain(row: Row) -> Row:

@@ -7,28 +7,27 @@ What is no record (a torn line, one that somebody changed beyond recognition) is
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from doorlog.errors import LogError, QueryError
-from doorlog.log.segments import segments
-from doorlog.readers.columns import select_records, structure
 from doorlog.readers.files import telling
-from doorlog.readers.spans import files_between
+from doorlog.readers.held import Links, hold
+from doorlog.readers.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
-_LONGEST_LINE: Final = 4_194_304
-"""Bytes. The longest record that doorlog writes has about 100,000."""
-_MOST_FILES: Final = 20_000
-_SUFFIXES: Final = (".zst", ".gz")
+MEMORY: Final = "25%"
+"""Of the machine's memory (of its container's), as DuckDB counts it: how much a query may use."""
+_VERIFY: Final = "doorlog verify names what is damaged"
+_REMEDY: Final = "take a shorter time, or fewer columns"
 
 Row = tuple[Any, ...]
+Result = TypeVar("Result")
 
 
 class Answer(NamedTuple):
@@ -45,11 +44,15 @@ class Table:
 
     Args:
         connection: Where the views are.
+        views: The views.
+        links: What they read.
         size: Bytes on disk of what is looked at.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, size: int) -> None:
+    def __init__(self, connection: DuckDBPyConnection, views: Views, links: Links, size: int) -> None:
         self._connection = connection
+        self._views = views
+        self._links = links
         self.size = size
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
@@ -57,23 +60,25 @@ class Table:
 
         Args:
             sql: With ``$name`` for each parameter.
-            parameters: By name.
+            parameters: By name. A moment may have any zone: times of the log are in UTC, without a zone.
 
         Raises:
             LogError: A file of the log can not be read, or there is too little memory.
         """
         import duckdb  # noqa: PLC0415 - an optional extra
 
+        values = {name: _in_utc(value) for name, value in (parameters or {}).items()}
         try:
-            return self._connection.execute(sql, dict(parameters or {})).fetchall()
+            return self._mended(lambda: self._connection.execute(sql, values).fetchall())
         except duckdb.Error as error:
-            raise LogError(f"the log can not be read: {_first_line(error)}") from error
+            raise self._log_error(error) from error
 
     def ask(self, sql: str) -> Answer:
         """Return what a query of somebody else yields; it can read the views, and nothing but them.
 
         Raises:
             QueryError: It is not one ``SELECT``, or there is something wrong with it; also while the rows are read.
+            LogError: A file of the log can not be read; also while the rows are read.
         """
         import duckdb  # noqa: PLC0415 - an optional extra
 
@@ -81,11 +86,70 @@ class Table:
             statements = self._connection.extract_statements(sql)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise QueryError("expected one SELECT: the log is only read")
-            result = self._connection.execute(statements[0])
+            first, described = self._mended(lambda: self._begun(statements[0]))
         except duckdb.Error as error:
-            raise QueryError(str(error)) from error
-        described = result.description or []
-        return Answer([name for name, *_ in described], [str(kind) for _, kind, *_ in described], _fetched(result))
+            raise self._error(error) from error
+        return Answer([name for name, *_ in described], [str(kind) for _, kind, *_ in described], self._fetched(first))
+
+    def _begun(self, statement: Any) -> tuple[list[Row], list[tuple[Any, ...]]]:
+        result = self._connection.execute(statement)
+        described = list(result.description or [])
+        return result.fetchmany(_BATCH), described
+
+    def _fetched(self, rows: list[Row]) -> Iterator[Row]:
+        import duckdb  # noqa: PLC0415 - an optional extra
+
+        try:
+            while rows:
+                yield from rows
+                rows = self._connection.fetchmany(_BATCH)
+        except duckdb.Error as error:
+            if self._is_mended(error):
+                raise LogError("what was kept of a closed segment is damaged, and deleted: ask again") from error
+            raise self._error(error) from error
+
+    def _mended(self, ask: Callable[[], Result]) -> Result:
+        """Ask, and once more without what is kept of closed segments but damaged."""
+        import duckdb  # noqa: PLC0415 - an optional extra
+
+        try:
+            return ask()
+        except duckdb.Error as error:
+            if not self._is_mended(error):
+                raise
+            return ask()
+
+    def _is_mended(self, error: Exception) -> bool:
+        """Whether an error came of what is kept but damaged, which is no longer used now."""
+        import duckdb  # noqa: PLC0415 - an optional extra
+
+        others = (
+            duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException,
+            duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.PermissionException,
+        )  # fmt: skip
+        return not isinstance(error, others) and self._views.mend()
+
+    def _error(self, error: Exception) -> QueryError | LogError:
+        """Tell who is to blame: the query, or the log."""
+        import duckdb  # noqa: PLC0415 - an optional extra
+
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return QueryError(f"too little memory for this: {_REMEDY}")
+        is_renamed = isinstance(error, duckdb.PermissionException) and self._links.are_in(str(error))
+        if isinstance(error, duckdb.IOException) or is_renamed:
+            return self._log_error(error)
+        return QueryError(self._links.named(str(error)))
+
+    def _log_error(self, error: Exception) -> LogError:
+        import duckdb  # noqa: PLC0415 - an optional extra
+
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return LogError(f"too little memory for so much of the log: {_REMEDY}")
+        return _unreadable(error, self._links)
+
+
+_BATCH: Final = 1_000
+"""Rows that are fetched at once."""
 
 
 @contextmanager
@@ -95,64 +159,47 @@ def open_table(
     since: datetime | None = None,
     until: datetime | None = None,
     index: Callable[[Path], Path | None] = lambda _: None,
-    memory: str | None = None,
+    memory: str = MEMORY,
 ) -> Iterator[Table]:
-    """Open a log as it is now.
+    """Open a log as it is now. It stays so, while a broker renames, compresses and deletes its files.
 
     Args:
         log: The live file, or a folder that holds one log.
         since: Files that hold only earlier records may be left out; rows earlier than that may come all the same.
         until: As ``since``, for later ones.
         index: Returns what was kept of a closed segment, if anything was.
-        memory: How much may be used, as in ``1GB``; None for most of the machine's.
+        memory: How much may be used, as in ``1GB``, or a percentage of the machine's.
 
     Raises:
         LogError: There is no log, it can not be read, or DuckDB is not installed.
     """
-    with telling(log):
-        found = segments(log)
-    files = list(files_between(found, since, until)) or found[-1:]
-    if len(files) > _MOST_FILES:
-        raise LogError(f"{log}: {len(files):,} files are too many: name a shorter time, or remove old segments")
-    with TemporaryDirectory(prefix="doorlog-") as folder, closing(connect(memory)) as connection:
+    with closing(connect(memory)) as connection, Links() as links:
         with telling(log):
-            _make_views(connection, files, index, Links(Path(folder)))
-        yield Table(connection, sum(map(_size, files)))
+            files = hold(log, links, since, until)
+            views = Views(connection, files, index, links)
+        _make(views, links)
+        yield Table(connection, views, links, sum(held.size for held in files))
 
 
-def _make_views(
-    connection: DuckDBPyConnection, files: Sequence[Path], index: Callable[[Path], Path | None], links: Links
-) -> None:
-    kept = [index(path) for path in files]
-    lines = [links.add(path, segment_suffix(path)) for path in files]
-    texts = [link for table, link in zip(kept, lines, strict=True) if table is None]
-    tables = [links.add(table, ".parquet") for table in kept if table is not None]
-    connection.execute(f"CREATE VIEW lines AS {_lines_of(lines)}")
-    connection.execute(f"CREATE VIEW records AS {_records_of(texts, tables)}")
-    lock(connection, [*lines, *tables])
+def _make(views: Views, links: Links) -> None:
+    import duckdb  # noqa: PLC0415 - an optional extra
+
+    try:
+        views.make()
+    except duckdb.Error as error:
+        try:
+            mended = views.mend()
+        except duckdb.Error:
+            mended = False
+        if not mended:
+            raise _unreadable(error, links) from error
 
 
-class Links:
-    """Links with names that mean nothing to DuckDB, to files whose names may.
+def connect(memory: str) -> DuckDBPyConnection:
+    """Return a connection to an empty database in memory.
 
     Args:
-        folder: Where they are made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._number = 0
-
-    def add(self, path: Path, suffix: str) -> str:
-        """Return a link to a file, ending in a suffix by which DuckDB knows what it is."""
-        self._number += 1
-        link = self._folder / f"{self._number}{suffix}"
-        link.symlink_to(path.absolute())
-        return str(link)
-
-
-def connect(memory: str | None = None) -> DuckDBPyConnection:
-    """Return a connection to an empty database in memory.
+        memory: How much it may use, as in ``1GB``, or a percentage of the machine's.
 
     Raises:
         LogError: DuckDB is not installed.
@@ -163,63 +210,18 @@ def connect(memory: str | None = None) -> DuckDBPyConnection:
         raise LogError('this needs DuckDB, which is not installed: pip install "doorlog[query]"') from error
     connection = duckdb.connect(":memory:")
     connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET temp_directory = ''")
-    if memory is not None:
-        connection.execute(f"SET memory_limit = '{memory}'")
+    connection.execute(f"SET memory_limit = '{memory}'")
     return connection
 
 
-def lock(connection: DuckDBPyConnection, files: Iterable[str], folders: Iterable[str] = ()) -> None:
-    """Let a connection read these files, and write in these folders, for ever, and nothing else of the machine."""
-    connection.execute(f"SET allowed_paths = [{_list(files)}]; SET allowed_directories = [{_list(folders)}]")
-    connection.execute("SET python_enable_replacements = false")  # a table is no variable of ours
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-
-
-def read_lines(files: Sequence[str]) -> str:
-    """Return the table function that reads lines of records, whatever stands in them."""
-    return (
-        f"read_ndjson([{_list(files)}], columns = {structure()}, ignore_errors = true,"
-        f" maximum_object_size = {_LONGEST_LINE}, compression = 'auto')"
-    )
-
-
-def _records_of(texts: Sequence[str], tables: Sequence[str]) -> str:
-    parts = [f"SELECT * FROM read_parquet([{_list(tables)}])"] if tables else []  # noqa: S608 - names that we made
-    if texts or not tables:
-        parts.append(select_records(read_lines(texts)))
-    return " UNION ALL BY NAME ".join(parts)
-
-
-def _lines_of(files: Sequence[str]) -> str:
-    source = f"read_ndjson_objects([{_list(files)}], ignore_errors = true, maximum_object_size = {_LONGEST_LINE})"
-    return f"SELECT json AS line FROM {source} WHERE json IS NOT NULL"  # noqa: S608 - names that we made
-
-
-def _fetched(result: DuckDBPyConnection) -> Iterator[Row]:
+def _unreadable(error: Exception, links: Links) -> LogError:
     import duckdb  # noqa: PLC0415 - an optional extra
 
-    try:
-        while rows := result.fetchmany(1_000):
-            yield from rows
-    except duckdb.Error as error:
-        raise QueryError(_first_line(error)) from error
+    if isinstance(error, duckdb.PermissionException):  # under a name that nobody could expect
+        return LogError("a file of the log was renamed while it was read: try again")
+    return LogError(f"the log can not be read: {links.named(str(error).splitlines()[0])}: {_VERIFY}")
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # it was deleted just now
-        return 0
-
-
-def segment_suffix(path: Path) -> str:
-    """Return the suffix by which DuckDB knows how a file of a log is compressed."""
-    return ".jsonl" + (path.suffix if path.suffix in _SUFFIXES else "")
-
-
-def _list(files: Iterable[str]) -> str:
-    return ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _in_utc(value: object) -> object:
+    is_moment = isinstance(value, datetime) and value.tzinfo is not None
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and is_moment else value

@@ -46,6 +46,7 @@ class Timeline:
 
     since: datetime
     step: timedelta
+    span = {"since": begins, "until": until}
     slots: list[Counter[str]]
     marks: list[Mark]
 
@@ -70,8 +71,9 @@ def timeline_of(table: Table, since: datetime, until: datetime, most: int) -> Ti
     """
     step = next((step for step in _STEPS if (until - since) / step <= most), _STEPS[-1])
     begins = datetime.fromtimestamp(since.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
+    span = {"since": begins, "until": until}
     slots: list[Counter[str]] = [Counter() for _ in range(int((until - begins) / step) + 1)]
-    for slot, code, count in table.rows(_COUNTS, _naive(begins, until) | {"step": step.total_seconds()}):
+    for slot, code, count in table.rows(_COUNTS, span | {"step": step.total_seconds()}):
         slots[min(int(slot), len(slots) - 1)][code or "unknown"] += int(count)
     return Timeline(begins, step, slots, marks_of(table, begins, until))
 
@@ -87,12 +89,8 @@ def marks_of(table: Table, since: datetime, until: datetime) -> list[Mark]:
     Raises:
         LogError: A file of the log can not be read.
     """
-    rows = table.rows(_EVENTS, _naive(since, until))
+    rows = table.rows(_EVENTS, {"since": since, "until": until})
     return [Mark(time.replace(tzinfo=UTC), _told(*rest)) for time, *rest in reversed(rows)]
-
-
-def _naive(since: datetime, until: datetime) -> dict[str, object]:
-    return {name: moment.astimezone(UTC).replace(tzinfo=None) for name, moment in (("since", since), ("until", until))}
 
 
 def _told(action: str, listener: str | None, generation: int | None, issuer: str | None) -> str:
