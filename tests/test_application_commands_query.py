@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 
@@ -109,6 +110,39 @@ def test_a_reader_may_go(log: WrittenLog) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait() == 0
+
+
+SLOW = {
+    "counts": "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range + b.range = 7",
+    "sorts": "SELECT hash(range) FROM range(300000000) ORDER BY 1",
+    "yields rows": "SELECT range, repeat('x', 100) FROM range(10000000000)",
+    "can not be interrupted": "SELECT list_sum(list_transform(range(100000000), lambda x: x + 1))",
+}
+
+
+@pytest.mark.parametrize("sql", SLOW.values(), ids=SLOW)
+def test_ctrl_c_ends_it_without_a_word(log: WrittenLog, tmp_path: Path, sql: str) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    argv = [*DOORLOG, "query", sql, "--log", str(log.live)]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stderr is not None
+        while not any(temporary.iterdir()):
+            assert process.poll() is None
+        begun = cpu_seconds(process)
+        while cpu_seconds(process) < begun + 0.3:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(timeout=10) == 130
+        assert process.stderr.read().strip() == b""
+    assert list(temporary.iterdir()) == []
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize(

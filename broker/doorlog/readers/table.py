@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from doorlog.errors import LogError, QueryError
 from doorlog.readers.files import telling
 from doorlog.readers.held import Links, hold
+from doorlog.readers.questions import Questions
 from doorlog.readers.views import Views
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ class Table:
 
     Args:
         connection: Where the views are.
+        questions: Asks there.
         views: The views.
         links: What they read.
         size: Bytes on disk of what is looked at.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, views: Views, links: Links, size: int) -> None:
+    def __init__(
+        self, connection: DuckDBPyConnection, questions: Questions, views: Views, links: Links, size: int
+    ) -> None:
         self._connection = connection
+        self._questions = questions
         self._views = views
         self._links = links
         self.size = size
@@ -64,6 +69,7 @@ class Table:
 
         Raises:
             LogError: A file of the log can not be read, or there is too little memory.
+            KeyboardInterrupt: Ctrl-C came.
         """
         import duckdb  # noqa: PLC0415 - an optional extra
 
@@ -102,7 +108,7 @@ class Table:
         try:
             while rows:
                 yield from rows
-                rows = self._connection.fetchmany(_BATCH)
+                rows = self._questions.ask(lambda: self._connection.fetchmany(_BATCH))
         except duckdb.Error as error:
             if self._is_mended(error):
                 raise LogError("what was kept of a closed segment is damaged, and deleted: ask again") from error
@@ -112,12 +118,15 @@ class Table:
         """Ask, and once more without what is kept of closed segments but damaged."""
         import duckdb  # noqa: PLC0415 - an optional extra
 
-        try:
-            return ask()
-        except duckdb.Error as error:
-            if not self._is_mended(error):
-                raise
-            return ask()
+        def answer() -> Result:
+            try:
+                return ask()
+            except duckdb.Error as error:
+                if not self._is_mended(error):
+                    raise
+                return ask()
+
+        return self._questions.ask(answer)
 
     def _is_mended(self, error: Exception) -> bool:
         """Whether an error came of what is kept but damaged, which is no longer used now."""
@@ -173,12 +182,12 @@ def open_table(
     Raises:
         LogError: There is no log, it can not be read, or DuckDB is not installed.
     """
-    with closing(connect(memory)) as connection, Links() as links:
+    with Links() as links, closing(Questions(connection := connect(memory))) as questions:
         with telling(log):
             files = hold(log, links, since, until)
             views = Views(connection, files, index, links)
         _make(views, links)
-        yield Table(connection, views, links, sum(held.size for held in files))
+        yield Table(connection, questions, views, links, sum(held.size for held in files))
 
 
 def _make(views: Views, links: Links) -> None:
