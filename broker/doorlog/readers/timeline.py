@@ -46,7 +46,6 @@ class Timeline:
 
     since: datetime
     step: timedelta
-    span = {"since": begins, "until": until}
     slots: list[Counter[str]]
     marks: list[Mark]
 

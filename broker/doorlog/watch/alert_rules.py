@@ -43,7 +43,7 @@ _OURS: Final = frozenset(
 )
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:@][A-Za-z0-9_.:@-]{0,127}")
 _DAY: Final = 86_400.0
-NO_COUNTS: Final = Counts({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+NO_COUNTS: Final = Counts()
 
 Severity = Literal["info", "warning", "critical"]
 

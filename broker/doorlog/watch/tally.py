@@ -96,17 +96,17 @@ class Counts:
         missing: Records that these say are missing, by cause.
     """
 
-    attempts: dict[tuple[str, str, str, str], int]
-    durations: dict[tuple[str, str], Durations]
-    handshakes: dict[tuple[str], Durations]
-    cohorts: dict[tuple[str, str], int]
-    generations: dict[tuple[str, str, str], int]
-    disconnects: dict[tuple[str, str], int]
-    refusals: dict[tuple[str, str], int]
-    sessions: dict[str, int]
-    served: dict[str, Served]
-    gaps: dict[str, int]
-    missing: dict[str, int]
+    attempts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+    durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
+    handshakes: dict[tuple[str], Durations] = field(default_factory=dict)
+    cohorts: dict[tuple[str, str], int] = field(default_factory=dict)
+    generations: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    disconnects: dict[tuple[str, str], int] = field(default_factory=dict)
+    refusals: dict[tuple[str, str], int] = field(default_factory=dict)
+    sessions: dict[str, int] = field(default_factory=dict)
+    served: dict[str, Served] = field(default_factory=dict)
+    gaps: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
 
 
 class Tally:
