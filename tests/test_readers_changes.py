@@ -16,6 +16,7 @@ BEFORE = Attempt(
     time=datetime(2026, 3, 1, tzinfo=UTC), outcome="success", code="admitted", stage="session", message=None,
     connection_id="a", source_ip="192.0.2.1", listener="tls", confidence="certain", generation=1, served_sha256="AA",
     served_issuer="CN=CA 1", server_name="mqtt", ja4="t13", tls_version="1.3", user_name="pump", client_sha256="11",
+    protocol_version="3.1.1",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def test_the_certificate_was_another_one(tmp_path: Path) -> None:
     assert found.last_success is not None
     assert found.first_failure.time - found.last_success.time == timedelta(hours=13)
     assert found.changes == [
-        "we serve another certificate, by CN=CA 2, before by CN=CA 1 (generation 1 to 2)",
+        "we serve another certificate, by CN=CA 2, before by CN=CA 1",
     ]
 
 
@@ -86,7 +87,28 @@ def test_a_device_that_never_got_in_has_nothing_to_compare_with(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"served_sha256": "BB"}, "we serve another certificate, by the same issuer, CN=CA 1 (generation 1 to 1)"),
+        (
+            {"served_sha256": "BB", "code": "server_certificate_unknown_ca"},
+            "we serve another certificate, by the same issuer, CN=CA 1",
+        ),
+        (
+            {"served_sha256": "BB", "served_issuer": "CN=CA 2", "code": "closed_before_connect"},
+            "we serve another certificate, by CN=CA 2, before by CN=CA 1",
+        ),
+        (
+            {"served_sha256": "BB", "code": "bad_password"},
+            "we serve another certificate, by the same issuer, CN=CA 1; that is not why: it got past that",
+        ),
+        (
+            {"client_sha256": None, "code": "client_certificate_missing"},
+            "it showed a certificate then, and shows none now",
+        ),
+        (
+            {"code": "client_certificate_untrusted"},
+            "it shows the same certificate as then: what changed is whom we trust (cafile, crlfile)",
+        ),
+        ({"code": "client_certificate_expired"}, "it shows the same certificate as then, which has expired since"),
+        ({"protocol_version": "5.0"}, "it speaks another version of MQTT: 5.0, before 3.1.1"),
         ({"listener": "mtls"}, "it came to listener mtls, before to tls"),
         ({"client_sha256": "22"}, "its certificate is another one: 22, before 11"),
         ({"ja4": "t12"}, "its TLS library or its settings are others (JA4): t12, before t13"),
@@ -98,3 +120,11 @@ def test_a_device_that_never_got_in_has_nothing_to_compare_with(tmp_path: Path) 
 def test_each_difference_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     assert list(changes_between(BEFORE, BEFORE._replace(**changes))) == [sentence]
     assert list(changes_between(BEFORE, BEFORE)) == []
+
+
+def test_a_certificate_that_it_got_past_comes_last() -> None:
+    after = BEFORE._replace(served_sha256="BB", code="unsupported_protocol_version", protocol_version="5.0")
+
+    first, last = changes_between(BEFORE, after)
+    assert first.startswith("it speaks another version of MQTT")
+    assert last.endswith("that is not why: it got past that")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from doorlog.demo.play import Played
 
 _PINNED: Final = "pump-11"
-_REMEDY: Final = 41
-"""Lines of what is told of a code, up to what to do."""
+_SUMMARY, _CAUSES = 12, 17
+"""Lines that are shown of these commands."""
 _PATIENCE: Final = 60.0
 """Seconds that a command may take."""
 
@@ -49,7 +49,7 @@ def as_plain_demo(played: Played) -> dict[str, Any]:
 
 
 def print_demo(played: Played, console: Console | None = None) -> None:
-    """Tell the story: coloured and cut to its width on a terminal, plain and whole in a pipe.
+    """Tell the story: coloured and cut to its width on a terminal, plain in a pipe.
 
     Args:
         played: What was done.
@@ -59,10 +59,11 @@ def print_demo(played: Played, console: Console | None = None) -> None:
     story = Story(console, ("--log", str(played.log)))
     tell_what_happened(story, played)
     story.step("who fails, since when, and why")
-    story.run("summary", "--since", "1h")
+    story.run("summary", "--since", "1h", lines=_SUMMARY)
     tell_of_one_device(story)
     story.step("what it means, and what to do")
-    story.run("why", "server_certificate_unknown_ca", with_log=False, lines=_REMEDY)
+    story.run("why", "server_certificate_unknown_ca", with_log=False, lines=_CAUSES)
+    tell_what_it_comes_to(story, played)
     _print_what_to_try(story, played)
 
 
@@ -75,14 +76,18 @@ def tell_what_happened(story: Story, played: Played) -> None:
     story.step("a fleet comes in")
     story.say(f"{devices} devices connect over TLS, {before} times in all, and are admitted.")
     story.step("the broker's certificate is rotated")
-    story.say("A new certificate by a new intermediate, under the same root: who trusts the root notices nothing.")
-    story.say(f"But {pinned} devices had pinned the old intermediate, or the old certificate itself. Other things")
-    story.say(f"go wrong at the same time, as they do: of {after} attempts, {admitted} are admitted.")
+    story.say(
+        "The broker is started again with a new certificate, by a new intermediate under the same root. Devices that"
+    )
+    story.say(
+        f"trust the root notice nothing. But {pinned} had pinned the old intermediate, or the old certificate itself."
+    )
+    story.say(f"Other things go wrong at the same time, as they do: of {after} attempts, {admitted} are admitted.")
     story.step("what a log shows that begins with authentication")
     story.run("tail", "--stage", "credentials", "--outcome", "failure", *since)
     story.say(f"Passwords and users. Not one of the {pinned} devices that refused the new certificate.")
     story.step("what doorlog shows of the same moment")
-    story.run("tail", "-n", "100", "--outcome", "failure", *since)
+    story.run("tail", "-n", "100", "--outcome", "failure", *since, lines=pinned)
     found = sum(record is not None for _, record in recorded(played))
     story.say(f"Connections that were made: {before + after}. Records of them in the log: {found}.")
 
@@ -93,22 +98,38 @@ def tell_of_one_device(story: Story) -> None:
     story.run("device", _PINNED, "--last", "2")
 
 
+def tell_what_it_comes_to(story: Story, played: Played) -> None:
+    """Tell which devices the rotation has broken, and how sure that is."""
+    broken = [record or {} for attempt, record in recorded(played) if attempt in played.after and attempt.visitor.pin]
+    likely = sorted({record["device"]["id"] for record in broken if "device" in record})
+    alike = sorted({one["id"] for record in broken for one in _candidates(record) if "device" not in record})
+    story.heading("what it comes to")
+    story.say(f"The new certificate locked out {', '.join(likely)}: likely these, since only they fit.")
+    story.say(
+        f"{' and '.join(alike)} look alike behind one address: each time it was one of both, and nobody guesses which."
+    )
+    story.say(
+        "Serve the old chain again, have these devices trust the root, then rotate. The others have other troubles."
+    )
+
+
 def _print_what_to_try(story: Story, played: Played) -> None:
     """End in commands that work as pasted."""
     story.heading("look around yourself")
-    folder = str(played.folder)
     query = "SELECT code, sum(attempts) FROM records GROUP BY code ORDER BY 2 DESC"
+    first = next(record for attempt, record in recorded(played) if record and attempt.visitor.name == _PINNED)
     for words, argv in (
         ("the same in a browser", ("web", *story.log)),
         ("which devices fail", ("devices", *story.log)),
-        ("two that look alike behind one address: candidates, no guess", ("device", "plug-13", *story.log)),
+        ("two that look alike", ("device", "plug-13", *story.log)),
+        ("one attempt, told in words", ("show", first["event"]["id"], *story.log)),
         ("what your own device prints", ("why", "certificate is not correctly signed by the trusted CA")),
         ("whatever you want to know", ("query", query, *story.log)),
         ("whether anybody changed the log", ("verify", *story.log)),
-        ("the same broker again", ("run", "-c", str(played.folder / CONFIG))),
+        ("a broker for your own devices", ("run", "--bind-all")),
     ):
         story.suggest(words, (*program(), *argv))
-    story.suggest("when you have seen enough", ("rm", "-r", folder))
+    story.suggest("when you have seen enough", ("rm", "-r", str(played.folder)))
 
 
 def program() -> tuple[str, ...]:
@@ -182,15 +203,19 @@ def _moment(played: Played) -> str:
     return played.rotated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
+    candidates: list[dict[str, Any]] = record.get("doorlog", {}).get("device", {}).get("candidates", [])
+    return candidates
+
+
 def _found(record: dict[str, Any] | None) -> dict[str, Any]:
     if record is None:
         return {"recorded": None}
-    identity = record["doorlog"].get("device", {})
     return {
         "recorded": record["event"]["code"],
         "stage": record["doorlog"]["stage"],
         "device": record.get("device", {}).get("id"),
-        "confidence": identity.get("confidence"),
-        "candidates": [candidate["id"] for candidate in identity.get("candidates", ())],
+        "confidence": record["doorlog"].get("device", {}).get("confidence"),
+        "candidates": [candidate["id"] for candidate in _candidates(record)],
         "event_id": record["event"]["id"],
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from doorlog.events.codes import Code
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -14,7 +16,7 @@ MOST_ATTEMPTS: Final = 2_000
 """Of one device that are looked at, the latest ones."""
 _COLUMNS: Final = """
 time, outcome, code, stage, message, connection_id, source_ip, listener, confidence, generation, served_sha256,
-served_issuer, server_name, ja4, tls_version, user_name, client_sha256
+served_issuer, server_name, ja4, tls_version, user_name, client_sha256, protocol_version
 """
 _OWN: Final = f"""
 SELECT {_COLUMNS} FROM records
@@ -28,6 +30,10 @@ SELECT coalesce(sum(attempts) FILTER (device_id = $device AND outcome IS DISTINC
        count(DISTINCT device_id) FILTER (device_id <> $device AND code = $code)
 FROM records WHERE time >= $first AND time <= $until AND attempts > 0
 """
+_REFUSES_US: Final = "server_certificate_"
+_LEAVES: Final = "_after_server_certificate"
+_LEAVES_LATE: Final = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CONNECT_TIMEOUT, Code.CLIENT_ALERT})
+_WE_REFUSE: Final = "client_certificate_"
 _A_MOMENT: Final = timedelta(microseconds=1)
 
 
@@ -51,6 +57,7 @@ class Attempt(NamedTuple):
     tls_version: str | None
     user_name: str | None
     client_sha256: str | None
+    protocol_version: str | None
 
     @property
     def is_admitted(self) -> bool:
@@ -115,15 +122,17 @@ def break_of(table: Table, device: str, attempts: Sequence[Attempt], since: date
 
 
 def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
-    """Tell what was different in two attempts of a device, the likeliest cause of a failure first."""
-    if before.served_sha256 != after.served_sha256 and before.served_sha256 and after.served_sha256:
-        is_same_issuer = before.served_issuer == after.served_issuer
-        issuers = f"by the same issuer, {after.served_issuer}" if is_same_issuer else ""
-        other = issuers or f"by {after.served_issuer}, before by {before.served_issuer}"
-        yield f"we serve another certificate, {other} (generation {before.generation} to {after.generation})"
+    """Tell what was different in two attempts of a device, the likeliest cause of the failure first."""
+    ours = _our_certificate(before, after)
+    got_past = not _may_refuse_us(after.code)
+    if ours and not got_past:
+        yield ours
+    if (after.code or "").startswith(_WE_REFUSE):
+        yield from _its_certificate(before, after)
     if before.listener != after.listener:
         yield f"it came to listener {after.listener}, before to {before.listener}"
     pairs = (
+        ("it speaks another version of MQTT", before.protocol_version, after.protocol_version),
         ("its certificate is another one", before.client_sha256, after.client_sha256),
         ("its TLS library or its settings are others (JA4)", before.ja4, after.ja4),
         ("it asks for another server name", before.server_name, after.server_name),
@@ -133,6 +142,33 @@ def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
     for sentence, old, new in pairs:
         if old and new and old != new:
             yield f"{sentence}: {new}, before {old}"
+    if ours and got_past:
+        yield f"{ours}; that is not why: it got past that"
+
+
+def _may_refuse_us(code: str | None) -> bool:
+    """Whether the device may have gone because of the certificate that we served; some look at it late."""
+    code = code or ""
+    return code.startswith(_REFUSES_US) or code.endswith(_LEAVES) or code in _LEAVES_LATE
+
+
+def _our_certificate(before: Attempt, after: Attempt) -> str:
+    if not before.served_sha256 or not after.served_sha256 or before.served_sha256 == after.served_sha256:
+        return ""
+    if before.served_issuer == after.served_issuer:
+        return f"we serve another certificate, by the same issuer, {after.served_issuer}"
+    return f"we serve another certificate, by {after.served_issuer}, before by {before.served_issuer}"
+
+
+def _its_certificate(before: Attempt, after: Attempt) -> Iterator[str]:
+    """Tell what became of the certificate with which it was admitted."""
+    if before.client_sha256 and not after.client_sha256:
+        yield "it showed a certificate then, and shows none now"
+    elif before.client_sha256 and before.client_sha256 == after.client_sha256:
+        if after.code == Code.CLIENT_CERTIFICATE_EXPIRED:
+            yield "it shows the same certificate as then, which has expired since"
+        else:
+            yield "it shows the same certificate as then: what changed is whom we trust (cafile, crlfile)"
 
 
 def _found(table: Table, sql: str, device: str, since: datetime, until: datetime) -> list[Attempt]:
