@@ -138,6 +138,7 @@ def test_a_certificate_that_did_not_change_before_is_not_named(certificates: tup
 
 def test_what_no_version_explains() -> None:
     assert headline_of(summary(device(code=HOSTILE)), {}).means == ""
+    assert told(headline_of(summary(device()._replace(code=None)), {})).endswith("10:04: it fails with no code.")
 
 
 def test_the_headline_of_a_log(tmp_path: Path) -> None:
