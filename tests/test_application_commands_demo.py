@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doorlog.application.cli import ExitCode
-from doorlog.application.demo_output import program
+from doorlog.application.hints import program
 from doorlog.demo import knock
 from support.commands import Said, doorlog
 
@@ -137,13 +137,3 @@ def test_a_machine_without_those_addresses_keeps_nothing(tmp_path: Path, monkeyp
     assert said.code == ExitCode.ADDRESS
     assert "Cannot assign requested address" in said.err[0]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_how_the_program_is_called_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    installed = tmp_path / "doorlog"
-    installed.touch(mode=0o755)
-    monkeypatch.setattr("sys.argv", [str(installed)])
-    monkeypatch.setenv("PATH", "")
-    assert program() == (str(installed),)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert program() == ("doorlog",)

@@ -94,6 +94,15 @@ def test_each_record_has_a_line_with_its_mark(capsys: pytest.CaptureFixture[str]
     ]
 
 
+def test_its_last_failure_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [record(event={"action": "connect", "outcome": "failure", "id": f"abc-{number}"}) for number in (7, 8)]
+    entries = [*(Entry("likely", None, failure) for failure in failures), Entry("certain", None, record())]
+
+    assert printed(capsys, *entries)[-1].endswith("doorlog show abc-8")
+    odd = record(event={"action": "connect", "outcome": "failure", "id": "\x1b[2J"})
+    assert "show" not in printed(capsys, Entry("likely", None, odd))[-1]
+
+
 def test_earlier_records_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     entries = [Entry("certain", None, record())] * 3
     assert printed(capsys, *entries, last=2)[1:3] == ["", "1 earlier record: --last 3 shows all"]

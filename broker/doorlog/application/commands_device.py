@@ -14,6 +14,7 @@ import typer
 
 from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, say
 from doorlog.application.directory_options import DirectoryOption, directory_of, find_directory, opened, warn_of_damage
+from doorlog.application.hints import same_log
 from doorlog.errors import DoorlogError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def device(
     if as_json:
         typer.echo(json.dumps(as_plain_history(summary, places, history), indent=2))
     else:
-        print_history(device_id, summary, places, history, time.time())
+        print_history(device_id, summary, places, history, time.time(), log_options=same_log(log, config))
 
 
 def _remembered(path: Path | None, device_id: str, *, must_be: bool) -> tuple[list[DeviceSummary], list[Address]]:

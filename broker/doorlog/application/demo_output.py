@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
+from doorlog.application.hints import program
 from doorlog.demo.broker import CONFIG
 from doorlog.demo.play import recorded
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
     from doorlog.demo.play import Played
 
+_AS_CALLED: Final = "import sys; sys.argv[:2] = sys.argv[1:2]; from doorlog.__main__ import main; main()"
+"""Has a command suggest others by the name by which we were called."""
 _PINNED: Final = "pump-11"
 _SUMMARY, _CAUSES = 12, 17
 """Lines that are shown of these commands."""
@@ -132,15 +133,6 @@ def _print_what_to_try(story: Story, played: Played) -> None:
     story.suggest("when you have seen enough", ("rm", "-r", str(played.folder)))
 
 
-def program() -> tuple[str, ...]:
-    """Return how this program is called from here."""
-    called, found = Path(sys.argv[0]), shutil.which("doorlog")
-    if called.name != "doorlog":  # python -m doorlog
-        return (sys.executable, "-m", "doorlog")
-    is_on_path = found is not None and Path(found).resolve() == called.resolve()
-    return ("doorlog",) if is_on_path else (sys.argv[0],)
-
-
 class Story:
     """Prints headings, sentences, and commands with what they print.
 
@@ -175,7 +167,7 @@ class Story:
         if self._console.is_terminal and not self._console.no_color:
             environment["FORCE_COLOR"] = "1"
         ended = subprocess.run(  # noqa: S603 - our own program
-            (sys.executable, "-m", "doorlog", *argv, *(self.log if with_log else ())),
+            (sys.executable, "-c", _AS_CALLED, sys.argv[0], *argv, *(self.log if with_log else ())),
             capture_output=True, check=False, encoding="utf-8", env=environment, timeout=_PATIENCE,
         )  # fmt: skip
         printed = (ended.stdout if ended.returncode == 0 else ended.stdout + ended.stderr).splitlines()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from doorlog.application.devices_output import STYLES, ago, as_plain, counted, moment_of
+from doorlog.application.hints import command
 from doorlog.identity.words import span
 from doorlog.readers.record import text_at, value_at
 from doorlog.text import safe_text
@@ -46,9 +47,15 @@ def as_plain_history(device: DeviceSummary | None, addresses: Sequence[Address],
 
 
 def print_history(
-    device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], history: History, now: float
+    device_id: str,
+    device: DeviceSummary | None,
+    addresses: Sequence[Address],
+    history: History,
+    now: float,
+    *,
+    log_options: Sequence[str] = (),
 ) -> None:
-    """Print who the device is, and a line for each entry."""
+    """Print who the device is, a line for each entry, and how to hear more of its last failure."""
     console = Console(highlight=False, soft_wrap=True)
     for line in _head(device_id, device, addresses, now):
         console.print(line)
@@ -59,6 +66,10 @@ def print_history(
         console.print()
     for entry in history.entries:
         console.print(_line(entry))
+    failed = (entry.record for entry in reversed(history.entries) if _is_failure(entry.record))
+    last = text_at(next(failed, {}), "event", "id")
+    if last is not None and (suggested := command(("show", last), log_options)) is not None:
+        console.print(Text(f"\nits last failure in words:  {suggested}", "dim"))
 
 
 def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], now: float) -> Iterator[Text]:
@@ -92,6 +103,10 @@ def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Addr
         yield Text(f"  and at {more} more: --json lists them")
     if device.look is not None:
         yield Text(f"  TLS: {safe_text(device.look, _LIMIT)} (JA4, server name)")
+
+
+def _is_failure(record: dict[str, Any]) -> bool:
+    return text_at(record, "event", "action") == "connect" and text_at(record, "event", "outcome") == "failure"
 
 
 def _state(device: DeviceSummary) -> tuple[str, str]:
