@@ -13,7 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from doorlog.application.demo_output import Story, tell_of_one_device, tell_what_happened
+from doorlog.application.demo_output import Story, tell_of_one_device, tell_what_happened, tell_what_it_comes_to
 from doorlog.demo.play import play
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "demo.svg"
@@ -66,6 +66,7 @@ def draw() -> str:
     story.command(("doorlog", "demo"))
     tell_what_happened(story, played)
     tell_of_one_device(story)
+    tell_what_it_comes_to(story, played)
     return console.export_svg(title="doorlog demo", theme=_THEME, code_format=_FORMAT, unique_id="demo")
 
 
