@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from doorlog.application.facts import Facts
 from doorlog.application.health import ask_monitor
-from doorlog.application.monitor import Monitor
+from doorlog.application.monitor import Monitor, health_of
 from doorlog.errors import AddressError
 from doorlog.events.codes import Code, GapCause
 from doorlog.log.sink import SinkStatus
@@ -162,3 +162,10 @@ def test_nobody_from_outside_can_ask(bind: Any) -> None:
 
 def test_its_address_may_be_ipv6() -> None:
     assert MonitorSettings(bind="[::1]:9883").address == ("::1", 9883)
+
+
+def test_alerts_that_fire_are_told_by_the_names_of_their_rules() -> None:
+    assert health_of(Facts(WELL, 1, 1))["alerts"] is None
+    assert health_of(Facts(WELL, 1, 1, alerts=()))["alerts"] == {"count": 0, "firing": []}
+    told = health_of(Facts(WELL, 1, 1, alerts=("log_lags", "cohort_failing", "cohort_failing")))["alerts"]
+    assert told == {"count": 3, "firing": ["cohort_failing", "log_lags"]}

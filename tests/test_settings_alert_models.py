@@ -11,7 +11,7 @@ from doorlog.errors import SettingsError
 from doorlog.settings.alert_models import DEFAULTS, NO_URL, AlertRulesSettings, AlertSettings, parse_url
 from doorlog.settings.load import validate_door_settings
 
-URL = "https://user:s3cret@alerts.example.com/hook?token=t0ken"
+URL = "https://user:s3cret@a.example/hook?token=t0ken"
 HOOK = {"url": URL}
 
 
@@ -51,6 +51,13 @@ def test_the_address_is_never_shown() -> None:
     assert not any(word in f"{alerts!r} {alerts} {alerts.model_dump_json()}" for word in ("s3cret", "t0ken"))
 
 
+def test_an_address_in_the_place_of_all_of_it_is_not_shown_either() -> None:
+    data = {"listeners": {"tls": {"bind": "127.0.0.1:0"}}, "alerts": URL}
+    with pytest.raises(SettingsError) as caught:
+        validate_door_settings(data, Path("doorlog.yaml"))
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_file_of_the_address_stands_beside_the_configuration() -> None:
     assert load(webhook={"url_file": "hook.url"}).webhook.url_file == Path("/etc/doorlog/hook.url")
 
@@ -73,6 +80,12 @@ def test_what_is_no_address(url: str) -> None:
     ("alerts", "place", "sentence"),
     [
         ({"webhook": {"url": 17}}, "alerts.webhook.url", NO_URL),
+        ({"webhook": URL}, "alerts.webhook", "expected keys below it: cafile, timeout, url, url_file"),
+        (
+            {"webhook": {"url_file": URL}},
+            "alerts.webhook.url_file",
+            "expected the name of a file that holds the address; the address itself belongs into url",
+        ),
         ({"webhook": {}}, "alerts.webhook", "set either url or url_file, where messages go"),
         ({"webhook": {**HOOK, "url_file": "x"}}, "alerts.webhook", "set either url or url_file, where messages go"),
         ({"webhook": {**HOOK, "timeout": 0}}, "alerts.webhook.timeout", "expected at least 1 (it is 0)"),

@@ -132,6 +132,14 @@ def test_one_deadline_holds_for_a_receiver_that_always_says_a_little_more() -> N
     assert 1 <= answer.seconds < 4
 
 
+def test_the_deadline_holds_for_a_name_that_is_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20) and [])
+    answer = answer_of("http://localhost/s3cret", timeout=1)
+    over.set()
+    assert answer.sentence == "no answer within 1 s"
+
+
 def test_an_address_that_stands_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "hook.url"
     hook = WebhookSettings(url_file=file)

@@ -63,6 +63,13 @@ class WebhookSettings(Setting):
         parse_url(value if isinstance(value, str) else "")
         return value
 
+    @field_validator("url_file", mode="before")
+    @classmethod
+    def _file_is_no_url(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError("expected the name of a file that holds the address; the address itself belongs into url")
+        return value
+
     @model_validator(mode="after")
     def _one_address(self) -> WebhookSettings:
         if (self.url is None) == (self.url_file is None):

@@ -198,7 +198,8 @@ def _sentence(details: ErrorDetails) -> str:
         expected = f"keys below it: {', '.join(sorted(_keys_at(list(details['loc']))))}"
     message = f"expected {expected.format(**details.get('ctx', {}))}" if expected else details["msg"]
     shown = f" (it is {json.dumps(given, ensure_ascii=False)})" if isinstance(given, str | int | float) else ""
-    return message + (shown if len(shown) < _SHOWN else "")
+    # An address may hold a secret, and stand where it does not belong.
+    return message + (shown if len(shown) < _SHOWN and "://" not in shown else "")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -12,8 +12,9 @@ import time
 from base64 import b64encode
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from threading import Timer
-from typing import TYPE_CHECKING, Final, NamedTuple
+from queue import Empty, SimpleQueue
+from threading import Thread, Timer
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from doorlog import __version__
@@ -128,7 +129,7 @@ def _read_url(path: Path) -> SplitResult:
 def _connected(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first of its addresses that answers in time."""
     last: OSError = TimeoutError()
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in _looked_up(host, port, deadline):
         found = socket.socket(family, kind, protocol)
         try:
             found.settimeout(_left(deadline))
@@ -139,6 +140,26 @@ def _connected(host: str, port: int, deadline: float) -> socket.socket:
         else:
             return found
     raise last
+
+
+def _looked_up(host: str, port: int, deadline: float) -> list[Any]:
+    """Look up a name; the system's own way can not be interrupted, and is left behind when it takes too long."""
+    answers: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def look() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, ValueError) as error:
+            answers.put(error)
+
+    Thread(target=look, name="doorlog-lookup", daemon=True).start()
+    try:
+        found = answers.get(timeout=_left(deadline))
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def trusting(cafile: Path | None) -> ssl.SSLContext:
