@@ -77,7 +77,7 @@ def test_the_rules_with_their_limits(tmp_path: Path) -> None:
     (failing,) = [line for line in said.out if line.startswith("failing ")]
     (lags,) = [line for line in said.out if line.startswith("log_lags ")]
     assert re.search(r"\boff +limit 0\.5\b", failing)
-    assert re.search(r"\bfor 0 s +limit 7\.5 +limit is seconds", lags)
+    assert re.search(r"\bfor 0 s +limit 7\.5 +Events wait", lags)
     assert [row["rule"] for row in plain] == list(DEFAULTS)
     assert plain[0]["pending"] == DEFAULTS["failures_after_new_certificate"].pending
 

@@ -42,7 +42,7 @@ ALERTS: Final[dict[str, Any]] = {
     epilog=examples("doorlog alerts test -c doorlog.yaml", "doorlog alerts test -c doorlog.yaml --json"),
 )
 def send_test(config: Config, as_json: AsJson = False) -> None:
-    """Send a test message to the webhook of a configuration, and say what it answered; exit code 1 if it refused.
+    """Send a test message to the webhook of a configuration, and say what it answered; exit code 1 if not taken.
 
     One try, within alerts.webhook.timeout. Its address is never shown. With --json: taken, status, seconds, sentence.
     """

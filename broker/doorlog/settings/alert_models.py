@@ -96,15 +96,15 @@ class AlertRulesSettings(Setting):
     cohort_failing: AlertRuleSettings = AlertRuleSettings()
     """A cohort fails while the rest of the fleet is well; ``limit`` is the part of its attempts that fail."""
     failing: AlertRuleSettings = AlertRuleSettings()
-    """``limit`` is the part of all attempts that fail."""
+    """Most attempts fail; ``limit`` is the part of all that do."""
     password_storm: AlertRuleSettings = AlertRuleSettings()
-    """``limit`` is wrong passwords and unknown users a second."""
+    """Passwords are guessed, or many devices have a wrong one; ``limit`` is wrong ones and unknown users a second."""
     certificate_expires: AlertRuleSettings = AlertRuleSettings()
-    """``limit`` is days before the end; told again 14, 7 and 1 day before it."""
+    """A served certificate ends soon; ``limit`` is days before its end; told again 14, 7 and 1 day before it."""
     log_failing: AlertRuleSettings = AlertRuleSettings()
     """The log file can not be written; has no ``limit``."""
     log_lags: AlertRuleSettings = AlertRuleSettings()
-    """``limit`` is seconds that events wait for the log's thread."""
+    """Events wait to be written; ``limit`` is for how many seconds."""
     log_gap: AlertRuleSettings = AlertRuleSettings()
     """Records are missing from the log, or may be; has no ``limit``."""
     refusing: AlertRuleSettings = AlertRuleSettings()
