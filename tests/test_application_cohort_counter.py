@@ -123,6 +123,15 @@ def test_the_directory_is_asked_again_after_a_while() -> None:
     assert counting.failures() == {"berlin": 5, "site:berlin": 5, "site:paris": 1}
 
 
+def test_a_device_that_was_not_known_is_asked_for_again_at_once() -> None:
+    inventory = Inventory()
+    counting = Counting(inventory)
+    counting.counter.count_named(failed_connect())
+    inventory.by_device["pump_17"] = "berlin"
+    counting.counter.count_named(failed_connect())
+    assert counting.failures() == {"berlin": 1, "site:berlin": 1}
+
+
 def test_without_a_directory_or_with_a_broken_one_there_are_no_sites() -> None:
     alone = Counting()
     alone.counter.count_named(failed_connect())

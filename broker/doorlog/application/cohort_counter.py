@@ -130,7 +130,9 @@ class CohortCounter:
             self._asked, self._asked_at = {}, now
         found = self._asked.get(devices)
         if found is None:
-            found = self._asked[devices] = self._ask(self._knowledge, devices)
+            found = self._ask(self._knowledge, devices)
+            if found.sites:  # a device that is not known may be learned at any moment
+                self._asked[devices] = found
         return found
 
     def _ask(self, knowledge: Knowledge, devices: tuple[str, ...]) -> Owners:
