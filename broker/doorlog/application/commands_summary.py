@@ -40,7 +40,7 @@ def summary(
     New is what did not happen in the span of the same length before. Also told: which certificates were served, and how
     many devices took them.
     """
-    from doorlog.application.log_table import table_of, working
+    from doorlog.application.log_table import ended_by_ctrl_c, table_of, working
     from doorlog.application.summary_output import as_plain_summary, print_summary
     from doorlog.readers.summary import summary_of
 
@@ -51,7 +51,12 @@ def summary(
         raise typer.BadParameter("expected a time before --until", param_hint="--since")
     try:
         path = log_of(log, config)
-        with table_of(path, since=start - (end - start), until=end) as table, working(table, "reading"):
+        before = start - (end - start)
+        with (
+            ended_by_ctrl_c(),
+            table_of(path, since=before, until=end) as table,
+            working(table, "reading"),
+        ):
             found = summary_of(table, start, end)
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,15 @@ def table_of(log: Path, *, since: datetime | None = None, until: datetime | None
     """
     with open_table(log, since=since, until=until, index=LogIndex(log).of) as table:
         yield table
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: DuckDB may be deep in work, and Python takes its time to tidy up."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGINT)
 
 
 @contextmanager

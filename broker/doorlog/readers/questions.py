@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-_PATIENCE: Final = 0.15
-"""Seconds that DuckDB has to stop. It looks for an interruption between two pieces of work, which may be long."""
+_PATIENCE: Final = 0.02
+"""Seconds between two tries to stop DuckDB, which looks for them only between two pieces of work."""
+_TRIES: Final = 5
 
 Result = TypeVar("Result")
 
@@ -26,7 +28,7 @@ class Questions:
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
-        self._thread: Thread | None = None
+        self._is_interrupted = False
 
     def ask(self, question: Callable[[], Result]) -> Result:
         """Return what a question yields.
@@ -36,18 +38,24 @@ class Questions:
             Exception: Whatever the question raises.
         """
         answer: Future[Result] = Future()
-        self._thread = Thread(target=_answer, args=(question, answer), name="doorlog-query", daemon=True)
-        self._thread.start()
         try:
+            Thread(target=_answer, args=(question, answer), name="doorlog-query", daemon=True).start()
             return answer.result()
         except KeyboardInterrupt:
-            self._connection.interrupt()
-            self._thread.join(_PATIENCE)
+            self._interrupt(answer)
             raise
 
+    def _interrupt(self, answer: Future[Result]) -> None:
+        self._is_interrupted = True
+        for _ in range(_TRIES):  # DuckDB forgets one that comes just before it begins
+            self._connection.interrupt()
+            with suppress(TimeoutError):
+                answer.exception(_PATIENCE)
+                return
+
     def close(self) -> None:
-        """Close the connection, unless it is deep in work that can not be interrupted: that ends with the process."""
-        if self._thread is None or not self._thread.is_alive():
+        """Close the connection; after Ctrl-C it ends with the process, since it may be deep in work."""
+        if not self._is_interrupted:
             self._connection.close()
 
 
