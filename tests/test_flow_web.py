@@ -91,6 +91,7 @@ async def test_everybody_can_use_the_pages(day: Day, scheme: str, width: int) ->
             ("/log", "#live.ok"),
             (f"/attempt/{name}", ".stages"),
             ("/device/pump-17", ".lanes"),
+            ("/devices", "h1"),
         ):
             await page.goto(site.url + path)
             await page.wait_for_selector(ready)

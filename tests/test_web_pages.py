@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from doorlog.events.codes import Code
-from doorlog.identity.evidence import Evidence, Sighting
+from doorlog.identity.evidence import Evidence, Failure, Sighting, Whose
 from doorlog.identity.learner import Learner
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
@@ -270,3 +270,42 @@ async def test_compressed_segments_are_indexed_and_counted(day: Day) -> None:
         page = await site.get("/numbers?since=24h")
 
     assert re.search(r"<b>13</b> attempts", page.text)
+
+
+def known(folder: Path) -> Path:
+    """A directory of a device that fails, one of which it is unclear, one that is well, and one with a hostile name."""
+    path = folder / "devices.db"
+    with closing(open_store(path)) as connection:
+        learner = Learner(connection)
+        for name in ("pump-17", "plug-13", "gateway-1", HOSTILE):
+            learner.learn(Sighting(name, f"c-{name}", Evidence(1.0, place_of("192.0.2.17"), "t13", None), "anna"))
+        refused = ("server_certificate_unknown_ca", "likely", "address_and_client_hello", "abc")
+        learner.learn(Failure("pump-17", 2.0, *refused, Whose.OWN))
+        learner.learn(Failure(HOSTILE, 2.0, HOSTILE, *refused[1:], Whose.OWN))
+        learner.learn(Failure("plug-13", 2.0, refused[0], "ambiguous", *refused[2:], Whose.ONE_OF_SEVERAL))
+        connection.commit()
+    return path
+
+
+async def test_the_devices_failing_ones_first(tmp_path: Path) -> None:
+    async with served(rotation(tmp_path).log.live, known(tmp_path)) as site:
+        everybody = await site.get("/devices")
+        unclear = await site.get("/devices?state=unclear")
+        searched = await site.get("/devices?text=GATEWAY")
+        nobody = await site.get("/devices?text=nobody")
+        odd = await site.get("/devices?state=%3Cscript%3E")
+
+    assert everybody.text.index(">pump-17<") < everybody.text.index(">plug-13<") < everybody.text.index(">gateway-1<")
+    assert "\u202e" not in everybody.text
+    assert "<img" not in everybody.text.partition("<main")[2]
+    assert ">plug-13<" in unclear.text
+    assert "of this or a look-alike" in unclear.text
+    assert ">pump-17<" not in unclear.text
+    assert re.findall(r'href="/device/([^"]+)"', searched.text) == ["gateway-1"]
+    assert "No device is like that." in nobody.text
+    assert (odd.status, odd.text.count("<tr>")) == (200, 5)
+
+
+async def test_no_device_is_known_where_there_is_no_directory(tmp_path: Path) -> None:
+    async with served(rotation(tmp_path).log.live) as site:
+        assert "No device is known yet" in (await site.get("/devices")).text

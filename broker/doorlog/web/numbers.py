@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
+    from doorlog.identity.overview import DeviceSummary
     from doorlog.readers.changes import Attempt
     from doorlog.readers.timeline import Mark
 
@@ -34,6 +36,7 @@ _FRESH_SECONDS: Final = 4.0
 _MOST_SLOTS: Final = 72
 _MOST_DEVICES: Final = 25
 _MOST_SHOWN: Final = 200
+_MOST_LISTED: Final = 500
 _MEMORY: Final = "1GB"
 
 
@@ -85,6 +88,23 @@ class Numbers:
             "took": time.perf_counter() - begun,
         }
 
+    def devices(self, state: str | None, text: str) -> dict[str, Any]:
+        """Return the devices that the directory knows, failing ones first.
+
+        Args:
+            state: Only those of this state; None for all.
+            text: What stands in their id, or in what was imported of them; empty for all.
+        """
+        now, wanted = time.time(), text.casefold()
+        known = self._known(lambda known: summaries(known, now)) or []
+        found = [one for one in known if state in (None, one.state) and wanted in _names(one)]
+        return {
+            "devices": found[:_MOST_LISTED],
+            "number": len(found),
+            "states": Counter(one.state for one in known),
+            "known": len(known),
+        }
+
     def device(self, name: str, since: datetime, until: datetime) -> dict[str, Any]:
         """Return what the page of a device shows.
 
@@ -122,6 +142,11 @@ class Numbers:
                 return question(connection)
         except (DirectoryError, sqlite3.Error):
             return None
+
+
+def _names(device: DeviceSummary) -> str:
+    names = (device.id, device.name, device.site, device.model, device.serial, device.user_name, *device.tags)
+    return "\n".join(filter(None, names)).casefold()
 
 
 def with_marks(attempts: Sequence[Attempt], marks: Sequence[Mark]) -> list[Attempt | Mark]:

@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 
 from doorlog.errors import DoorlogError
 from doorlog.events.codes import Code, Outcome, Stage
+from doorlog.identity.overview import State
 from doorlog.readers.files import open_log
 from doorlog.readers.pages import page_of
 from doorlog.readers.show import shown
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 100
 _SPANS: Final = {"1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+_STATES: Final = get_args(State)
 _LONGEST: Final = 300
 _RETRY_SECONDS: Final = 3
 _BUSY: Final = "busy, retried in a moment"
@@ -123,6 +125,15 @@ class Pages:
             device=next((one for record in found.records if (one := _device_of(record))), None),
             took=time.perf_counter() - begun,
         )
+
+    async def devices(self, request: Request) -> Response:
+        """``/devices``: all that are known, failing ones first; of a state, or with a text in their names."""
+        if self._turns.is_full:
+            return self._busy(request)
+        state, text = request.query_params.get("state"), request.query_params.get("text", "").strip()
+        state = state if state in _STATES else None
+        found = await self._turns.take(self._numbers.devices, state, text[:_LONGEST])
+        return self._shown("devices.html", state=state, text=text[:_LONGEST], every=_STATES, **found)
 
     async def device(self, request: Request) -> Response:
         """``/device/ID``: what happened to a device, and what changed before it began to fail."""

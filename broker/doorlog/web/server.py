@@ -52,6 +52,7 @@ def build(log: Path, directory: Path | None, password: str | None = None) -> Gua
         Route("/log", pages.log),
         Route("/log/events", pages.events),
         Route("/attempt/{name:path}", pages.attempt),
+        Route("/devices", pages.devices),
         Route("/device/{name:path}", pages.device),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
