@@ -56,22 +56,62 @@ def test_a_value_forges_neither_a_column_nor_a_word(log: WrittenLog) -> None:
     [
         ("NULL", "", None),
         ("true", "true", True),
-        ("1.5::DECIMAL(4,1)", "1.5", 1.5),
-        ("'nan'::DOUBLE", "nan", None),
-        ("170141183460469231731687303715884105727::HUGEINT", "1701411834604692317316873037158841057", None),
+        ("1.5::DOUBLE", "1.5", 1.5),
+        ("1.50::DECIMAL(4,2)", "1.50", "1.50"),
+        ("1234567890123456789012345678.1234567890::DECIMAL(38,10)", "1234567890123456789012345678.1234567890", ...),
+        ("0.0000000000001::DECIMAL(20,13)", "0.0000000000001", ...),
+        ("'nan'::DOUBLE", "NaN", "NaN"),
+        ("'-inf'::DOUBLE", "-Infinity", "-Infinity"),
+        ("9223372036854775807::BIGINT", "9223372036854775807", 9223372036854775807),
+        ("170141183460469231731687303715884105727::HUGEINT", "170141183460469231731687303715884105727", ...),
         ("INTERVAL 90 SECONDS", "90.0", 90.0),
-        ("DATE '2026-03-01'", "2026-03-01", "2026-03-01"),
-        ("TIME '10:00:00'", "10:00:00", "10:00:00"),
-        ("TIMESTAMPTZ '2026-03-01 10:00:00+02'", "2026-03-01T08:00:00.000Z", "2026-03-01T08:00:00.000Z"),
+        ("INTERVAL 1500 MICROSECONDS", "0.0015", 0.0015),
+        ("DATE '2026-03-01'", "2026-03-01", ...),
+        ("TIME '10:00:00'", "10:00:00", ...),
+        ("TIMESTAMPTZ '2026-03-01 10:00:00+02'", "2026-03-01T08:00:00.000Z", ...),
+        ("TIMESTAMP '2026-03-01 10:00:00.123456'", "2026-03-01T10:00:00.123456Z", ...),
         ("{'a': [1, NULL]}", '{"a":[1,null]}', {"a": [1, None]}),
+        ("[[1.50], ['nan'::DOUBLE]]", '[[1.5],["NaN"]]', [[1.5], ["NaN"]]),
+        (
+            "[TIMESTAMP '2026-03-01 10:00:00.123456']",
+            '["2026-03-01T10:00:00.123456Z"]',
+            ["2026-03-01T10:00:00.123456Z"],
+        ),
         ("MAP {1: 'x'}", '{"1":"x"}', {"1": "x"}),
-        ("'ab'::BLOB", "b'ab'", "b'ab'"),
+        ("MAP {DATE '2026-03-01': 1.5}", '{"2026-03-01":"1.5"}', {"2026-03-01": "1.5"}),
+        ("'ab\\x00\\xff'::BLOB", "ab\\x00\\xFF", ...),
+        ("'5a2e1f00-0000-4000-8000-000000000001'::UUID", "5a2e1f00-0000-4000-8000-000000000001", ...),
+        ("chr(155) || chr(8238)", "\\u009B\\u202E", "\x9b\u202e"),
     ],
 )
-def test_every_type_can_be_shown(log: WrittenLog, sql: str, shown: str, plain: object) -> None:
-    assert query(log, f"SELECT {sql} AS x").out[1].startswith(shown)
-    found = json.loads(query(log, f"SELECT {sql} AS x", "--json").out[0])["x"]
-    assert found == plain or isinstance(found, str)
+def test_every_type_is_shown_without_loss(log: WrittenLog, sql: str, shown: str, plain: object) -> None:
+    assert query(log, f"SELECT {sql} AS x").out[1:] == [shown]
+    (line,) = query(log, f"SELECT {sql} AS x", "--json").out
+    assert json.loads(line)["x"] == (shown if plain is ... else plain)
+    assert line.isprintable(), "what could hide words is escaped"
+
+
+@pytest.mark.parametrize("name", ["x", "xxx"])
+def test_rows_too_wide_for_the_terminal_come_one_by_one(
+    log: WrittenLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    with open_table(log.live) as table:
+        sql = f"SELECT sequence, repeat('y', 30) AS {name}, NULL AS none FROM records ORDER BY 1 LIMIT 2"
+        print_answer(table.ask(sql), as_json=False)
+
+    pad = " " * (len("sequence") - len(name))
+    assert capsys.readouterr().out.splitlines() == [
+        "--- row 1 ------------------------------",
+        "sequence  1",
+        f"{name}{pad}  {'y' * 30}",
+        "none      -",
+        "--- row 2 ------------------------------",
+        "sequence  2",
+        f"{name}{pad}  {'y' * 30}",
+        "none      -",
+    ]
 
 
 def test_on_a_terminal_columns_are_aligned(log: WrittenLog) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,46 @@ def test_a_day_in_numbers(log: WrittenLog) -> None:
     assert "doorlog why not_tls" in text
     assert "\\u001B[2J\\u202Epump\\u000Axxx" in text
     assert not {"\x1b", "\u202e"} & set(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("pump-18", "pump-18"),
+        ("$(reboot)", "'$(reboot)'"),
+        ("it's; ls", "'it'\"'\"'s; ls'"),
+        ("--help", "-- --help"),
+        ("-rf *", "-- '-rf *'"),
+    ],
+)
+def test_a_hint_can_be_pasted_whatever_a_client_calls_itself(tmp_path: Path, name: str, argument: str) -> None:
+    log = failures_of(tmp_path, name)
+    said = doorlog("summary", "--log", log.live)
+    (hint,) = [line for line in said.out if "doorlog device" in line]
+
+    assert hint == f"what happened to one of them:  doorlog device {argument}"
+    _, command, *words = shlex.split(hint.partition("  ")[2])
+    assert name in "\n".join(doorlog(command, "--log", log.live, *words).out)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "pump\u202e", "x" * 300])
+def test_a_name_that_nobody_could_type_is_no_hint(tmp_path: Path, name: str) -> None:
+    assert not [
+        line for line in doorlog("summary", "--log", failures_of(tmp_path, name).live).out if " device " in line
+    ]
+    assert [
+        line for line in doorlog("summary", "--log", failures_of(tmp_path, name, "b").live).out if line.endswith(" b")
+    ]
+
+
+def failures_of(folder: Path, *names: str) -> WrittenLog:
+    log = WrittenLog(folder)
+    event = {"action": "connect", "code": "bad_password", "outcome": "failure", "id": "x-1"}
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    for number, name in enumerate(names, 1):
+        more: dict[str, Any] = {"@timestamp": moment, "event": event | {"sequence": number, "id": f"x-{number}"}}
+        log.append(1, device=name, mqtt={"client_id": name}, **more)
+    return log
 
 
 def test_only_so_many_devices_are_listed(log: WrittenLog) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorlog.text import safe_text
+from doorlog.text import escaped, safe_text
 
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=400)  # surrogates too
 
@@ -80,3 +80,10 @@ def test_the_result_is_bounded_one_line_and_utf8(text: str, limit: int) -> None:
 @given(ANYTHING)
 def test_escaping_twice_changes_nothing(text: str) -> None:
     assert safe_text(safe_text(text, 9999), 9999) == safe_text(text, 9999)
+
+
+@given(ANYTHING)
+def test_an_escaped_json_text_says_the_same_and_hides_nothing(text: str) -> None:
+    written = escaped(json.dumps(text, ensure_ascii=False))
+    assert json.loads(written) == text
+    assert safe_text(written, 99_999) == written

@@ -35,6 +35,11 @@ def safe_text(text: str, limit: int = 256) -> str:
     return _cut(text, limit)
 
 
+def escaped(text: str) -> str:
+    """Return a text of any length with the same escaped as in ``safe_text``; of a JSON text, one that says the same."""
+    return text if text.isprintable() else _UNSAFE.sub(_escape, text)
+
+
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04X}"
 

@@ -38,7 +38,8 @@ def query(
     The view records has a column for each field that matters: DESCRIBE records. The view lines has each whole record
     as JSON in its column line: SELECT line->>'$.tls.client.alpn' FROM lines. The log is only read, and no other file.
 
-    Printed are aligned columns on a terminal, tab-separated ones in a pipe, and with --json an object a line.
+    Printed are aligned columns on a terminal (row by row where they are too wide), tab-separated ones in a pipe, and
+    with --json an object a line.
     """
     from doorlog.application.log_table import ended_by_ctrl_c, table_of, working
     from doorlog.application.query_output import print_answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from doorlog.identity.words import span
 from doorlog.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from doorlog.readers.summary import CodeCount, Failing, Served, Summary
 
@@ -73,10 +74,16 @@ def _lines(summary: Summary, top: int) -> Iterator[Text]:
         yield from _section("CERTIFICATES SERVED", _CERTIFICATE_TITLES, map(_certificate_cells, summary.certificates))
     if summary.codes:
         yield Text()
-        yield Text(f"what it means and what to do:  doorlog why {summary.codes[0].code}", "dim")
-        named = next((one.device for one in summary.devices if one.device), None)
-        if named is not None:
-            yield Text(f"what happened to one of them:  doorlog device {safe_text(named, _LIMIT)}", "dim")
+        yield from _hint("what it means and what to do", "why", (code.code for code in summary.codes[:1]))
+        yield from _hint("what happened to one of them", "device", (one.device for one in summary.devices))
+
+
+def _hint(words: str, command: str, names: Iterable[str | None]) -> Iterator[Text]:
+    """Name a command for the first name that can be typed: clients choose them, and somebody may paste the line."""
+    name = next((name for name in names if name and name.isprintable() and len(name) <= _LIMIT), None)
+    if name is not None:
+        end_of_options = "-- " if name.startswith("-") else ""
+        yield Text(f"{words}:  doorlog {command} {end_of_options}{shlex.quote(name)}", "dim")
 
 
 def _devices(summary: Summary, top: int) -> Iterator[Text]:
