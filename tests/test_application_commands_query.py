@@ -201,6 +201,24 @@ def test_what_is_no_query_is_told(log: WrittenLog, sql: str, hint: str) -> None:
     assert hint in "\n".join(said.err)
 
 
+@pytest.mark.parametrize(
+    "command", [("query", "SELECT sum(sequence) FROM records"), ("summary",)], ids=["query", "summary"]
+)
+def test_a_damaged_segment_is_told_with_what_to_do(log: WrittenLog, command: tuple[str, ...]) -> None:
+    log.append(2_000)
+    log.rotate()
+    log.compress()
+    packed = log.closed[-1]
+    data = bytearray(packed.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    packed.write_bytes(data)
+    said = doorlog(*command, "--log", log.live, *(["--since", "10000d"] if command == ("summary",) else []))
+
+    assert said.code == ExitCode.SETTINGS
+    assert "the log can not be read" in said.err[0]
+    assert "doorlog verify names what is damaged" in said.err[0]
+
+
 def test_two_columns_of_one_name_are_no_object(log: WrittenLog) -> None:
     said = query(log, "SELECT 1 AS a, 2 AS a", "--json")
 

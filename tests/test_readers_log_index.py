@@ -173,6 +173,16 @@ def test_a_query_that_fails_by_itself_leaves_what_is_kept(log: WrittenLog) -> No
     assert index.missing() == []
 
 
+def test_damage_that_is_met_after_the_first_rows_is_told(log: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_table(log.live) as opened:
+        rows = opened.ask("SELECT CASE WHEN range > 2000000 THEN error('damaged') END FROM range(3000000)").rows
+        next(rows)
+        monkeypatch.setattr(opened._views, "mend", lambda: True)
+
+        with pytest.raises(LogError, match="is damaged, and deleted: ask again"):
+            list(rows)
+
+
 def test_what_is_kept_may_be_deleted_at_any_time(log: WrittenLog) -> None:
     index = LogIndex(log.live)
     keep(index)
