@@ -111,7 +111,7 @@ def test_what_did_not_happen_before_is_new(door: Door) -> None:
     assert {device.device: device.new for device in found.devices} == {"pump-17": False, "pump-18": True}
 
 
-def test_devices_that_still_fail_come_first_then_those_that_came_back_then_addresses(door: Door) -> None:
+def test_devices_that_fail_come_first_then_those_that_came_back_then_addresses(door: Door) -> None:
     for number in range(9):
         door.attempt(5 + number, "client_certificate_expired", "came-back")
         door.attempt(5 + number, "closed_before_hello", address="198.51.100.9")
@@ -121,11 +121,11 @@ def test_devices_that_still_fail_come_first_then_those_that_came_back_then_addre
     door.attempt(1, device="came-back")
     devices = door.summary().devices
 
-    assert [one.device or one.source for one in devices] == ["fails", "came-back", "somebody", "198.51.100.9"]
+    assert [one.device or one.source for one in devices] == ["fails", "somebody", "came-back", "198.51.100.9"]
     assert [(one.recovered, one.claimed) for one in devices] == [
         (False, False),
-        (True, False),
         (False, True),
+        (True, False),
         (False, False),
     ]
     assert devices[0].admitted == NOW - timedelta(hours=20)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
 from doorlog.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Value = TypeVar("Value")
 
 
 class ExitCode(IntEnum):
@@ -71,6 +76,23 @@ def fail(message: str, code: ExitCode) -> NoReturn:
     for line in message.splitlines():
         say(line)
     raise typer.Exit(code)
+
+
+def understood(name: str, text: str | None, read: Callable[[str], Value]) -> Value | None:
+    """Return what the text of an option means; None if it was not given.
+
+    Args:
+        name: Of the option.
+        text: As it was typed.
+        read: Understands it; raises ValueError with a sentence for an operator.
+
+    Raises:
+        typer.BadParameter: It can not be understood.
+    """
+    try:
+        return read(text) if text is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 def refuse_both(log: Path | None, config: Path | None) -> None:

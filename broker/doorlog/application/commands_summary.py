@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of
+from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, understood
+from doorlog.application.directory_options import find_directory
+from doorlog.application.hints import same_log
 from doorlog.errors import DoorlogError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from doorlog.readers.summary import Summary
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
 # ruff: noqa: PLC0415, FBT002
@@ -42,11 +49,13 @@ def summary(
     """
     from doorlog.application.log_table import ended_by_ctrl_c, table_of, working
     from doorlog.application.summary_output import as_plain_summary, print_summary
+    from doorlog.readers.filters import moment
     from doorlog.readers.summary import summary_of
+    from doorlog.readers.troubles import headline_of
 
     now = datetime.now(UTC)
-    end = _moment("--until", until, now) if until is not None else now
-    start = _moment("--since", since, end)
+    end = understood("--until", until, lambda text: moment(text, now, local=True)) or now
+    start = understood("--since", since, lambda text: moment(text, end, local=True)) or now
     if start >= end:
         raise typer.BadParameter("expected a time before --until", param_hint="--since")
     try:
@@ -58,18 +67,25 @@ def summary(
             working(table, "reading"),
         ):
             found = summary_of(table, start, end)
+        headline = headline_of(found, _admissions(find_directory(log, config, None), found))
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     if as_json:
-        typer.echo(json.dumps(as_plain_summary(found, top), indent=2))
+        typer.echo(json.dumps(as_plain_summary(found, top, headline), indent=2))
     else:
-        print_summary(found, top)
+        print_summary(found, top, headline, same_log(log, config))
 
 
-def _moment(name: str, text: str, now: datetime) -> datetime:
-    from doorlog.readers.filters import moment
+def _admissions(directory: Path | None, found: Summary) -> dict[str, datetime] | None:
+    """Return when the devices were last admitted, as far as that is remembered; None where nothing is."""
+    from doorlog.application.directory_options import opened
+    from doorlog.identity.overview import admissions
 
+    if directory is None or not directory.exists():
+        return None
+    names = [one.device for one in found.devices if one.device is not None]
     try:
-        return moment(text, now)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
+        with opened(directory) as connection:
+            return {name: datetime.fromtimestamp(at, UTC) for name, at in admissions(connection, names).items()}
+    except DoorlogError:  # the log tells enough
+        return None

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 from zstandard import ZstdError
 
-from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, say
+from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, say, understood
 from doorlog.application.directory_options import warn_of_damage
 from doorlog.errors import DoorlogError, LogError
 from doorlog.events.codes import Outcome, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from doorlog.application.tail_output import TailOutput
@@ -81,9 +80,9 @@ def tail(
         outcome=outcome,
         listener=listener,
         text=text,
-        source=_option("--source", source, network),
-        since=_option("--since", since, lambda text: moment(text, now, local=True)),
-        until=_option("--until", until, lambda text: moment(text, now, local=True)),
+        source=understood("--source", source, network),
+        since=understood("--since", since, lambda text: moment(text, now, local=True)),
+        until=understood("--until", until, lambda text: moment(text, now, local=True)),
         checkpoints=as_json,
     )
     try:
@@ -93,13 +92,6 @@ def tail(
         let_go_of_stdout()
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
-
-
-def _option(name: str, text: str | None, read: Callable[[str], Value]) -> Value | None:
-    try:
-        return read(text) if text is not None else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 def _show(path: Path, filters: Filters, count: int, output: TailOutput, *, follow: bool) -> None:

@@ -21,13 +21,17 @@ SELECT time >= $since AS now, action, outcome, code, listener, device_id, {_CLAI
        sum(attempts) AS attempts, sum(missing) AS missing, count(*) AS records, min(time) AS first, max(time) AS last
 FROM records
 WHERE time >= $before AND time <= $until
-  AND action IN ('connect', 'flood', 'certificate_served', 'audit_gap', 'audit_started')
+  AND action IN ('connect', 'flood', 'certificate_served', 'audit_gap', 'audit_started', 'audit_stopped')
 GROUP BY ALL
 """  # noqa: S608 - made of our own names
 _TOTALS: Final = """
 SELECT coalesce(sum(attempts), 0), coalesce(sum(attempts) FILTER (outcome = 'success'), 0),
        coalesce(sum(missing), 0), coalesce(sum(records) FILTER (action = 'audit_started'), 0)
 FROM tally WHERE now = $now
+"""
+_STOPPED: Final = """
+SELECT max(last) FILTER (action = 'audit_stopped') AS stopped, max(last) FILTER (action <> 'audit_stopped') AS other
+FROM tally
 """
 _CODES: Final = """
 SELECT code, sum(attempts) FILTER (now) AS failed, coalesce(sum(attempts) FILTER (NOT now), 0),
@@ -45,7 +49,8 @@ SELECT device_id, source_ip, sum(attempts) FILTER (now AND outcome <> 'success')
        coalesce(bool_and(claimed) FILTER (now AND outcome <> 'success'), false) AS claims
 FROM tally WHERE attempts > 0 AND (device_id IS NOT NULL OR source_ip IS NOT NULL)
 GROUP BY device_id, source_ip HAVING failed > 0
-ORDER BY device_id IS NULL, claims, coalesce(admitted > last_failed, false), failed DESC, device_id, source_ip
+ORDER BY device_id IS NULL, coalesce(admitted > last_failed, false), admitted IS NULL, claims, failed DESC,
+         device_id, source_ip
 """
 _CERTIFICATES: Final = """
 SELECT listener, served_sha256, any_value(served_subject), any_value(served_issuer), any_value(served_not_after),
@@ -134,8 +139,10 @@ class Summary:
         missing: Records that are not there, as the log says.
         starts: How often a broker started.
         codes: Reasons, the most frequent first.
-        devices: Devices that failed: first those that have not recovered; addresses of unknown devices come last.
+        devices: Devices that failed: first those that were admitted before, then those that never were, and those that
+            have recovered; addresses of unknown devices come last.
         certificates: What was served, by listener, in order.
+        stopped: When the broker stopped, if that was the last that it did.
     """
 
     since: datetime
@@ -148,6 +155,12 @@ class Summary:
     codes: list[CodeCount]
     devices: list[Failing]
     certificates: list[Served]
+    stopped: datetime | None = None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether there was anything in the span before: else all is new, which says nothing."""
+        return self.before[0] > 0
 
     @property
     def failed(self) -> int:
@@ -181,7 +194,13 @@ def summary_of(table: Table, since: datetime, until: datetime) -> Summary:
         codes=[CodeCount(*_plain(row)) for row in table.rows(_CODES)],
         devices=[Failing(*_plain(row)) for row in table.rows(_DEVICES)],
         certificates=[Served(*_plain(row)) for row in table.rows(_CERTIFICATES)],
+        stopped=_stopped(table),
     )
+
+
+def _stopped(table: Table) -> datetime | None:
+    [(stopped, other)] = map(_plain, table.rows(_STOPPED))
+    return stopped if stopped is not None and (other is None or stopped >= other) else None
 
 
 def _plain(row: Row) -> Row:
