@@ -110,6 +110,17 @@ def test_a_live_file_that_was_empty_when_it_was_opened_is_known_again(
     assert lines(log.live) == log.written
 
 
+def test_a_file_of_logrotate_that_is_renamed_while_it_is_listed_is_found(
+    log: WrittenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed() -> None:
+        raise FileNotFoundError(2, "No such file or directory", "doorlog.jsonl.1")
+
+    during_the_list(monkeypatch, renamed)
+
+    assert lines(log.live) == log.written
+
+
 def test_what_retention_deleted_before_it_could_be_opened_is_left_out(
     log: WrittenLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

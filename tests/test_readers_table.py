@@ -262,6 +262,14 @@ def test_a_file_that_gets_a_name_nobody_could_expect_is_told(log: WrittenLog, tm
             table.ask("SELECT count(*) FROM records")
 
 
+def test_a_segment_that_is_damaged_at_its_beginning_is_told(log: WrittenLog) -> None:
+    (log.live.parent / "doorlog-20260301T150211Z-0000000000000000004.jsonl.gz").write_bytes(b"\x1f\x8b nonsense")
+    (log.live.parent / "doorlog-20260301T150211Z-0000000000000000004.jsonl.zst").unlink()
+
+    with pytest.raises(LogError, match="doorlog verify names what is damaged"):
+        asked(log.live, "SELECT count(sequence) FROM records")
+
+
 def test_a_segment_that_is_no_longer_compressed_as_its_name_says_is_told_with_its_name(log: WrittenLog) -> None:
     (log.live.parent / "doorlog-20260301T150211Z-0000000000000000004.jsonl.zst").write_bytes(
         b"no zstd, and long enough"

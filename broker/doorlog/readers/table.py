@@ -194,14 +194,13 @@ def _make(views: Views, links: Links) -> None:
     import duckdb  # noqa: PLC0415 - an optional extra
 
     try:
-        views.make()
-    except duckdb.Error as error:
         try:
-            mended = views.mend()
+            views.make()
         except duckdb.Error:
-            mended = False
-        if not mended:
-            raise _unreadable(error, links) from error
+            if not views.mend():
+                raise
+    except duckdb.Error as error:
+        raise _unreadable(error, links) from error
 
 
 def connect(memory: str) -> DuckDBPyConnection:
