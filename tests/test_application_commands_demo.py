@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from doorlog.application.cli import ExitCode
-from doorlog.application.hints import program
 from doorlog.demo import knock
 from support.commands import Said, doorlog
 
@@ -27,7 +26,7 @@ def told(folder: Path) -> Said:
 def suggested(told: Said) -> list[list[str]]:
     """Return the commands at the end, without the program's name."""
     end = told.out[told.out.index("LOOK AROUND YOURSELF") + 1 :]
-    return [shlex.split(line)[len(program()) :] for line in end if not line.startswith("#") and " -r " not in line]
+    return [shlex.split(line)[1:] for line in end if not line.startswith("#") and " -r " not in line]
 
 
 def test_it_tells_a_story(told: Said) -> None:

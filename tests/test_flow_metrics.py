@@ -78,7 +78,7 @@ async def test_the_counts_add_up_and_no_label_is_a_clients(tmp_path: Path, pki: 
         "cause": {*map(str, DisconnectCause), "overflow", "write_failed", "interrupted", "truncated"},
         "outcome": {"success", "failure"},
         "generation": {"1"},
-        "state": {"ok", "failing", "silent"},
+        "state": {"ok", "failing", "unclear", "silent"},
         "kind": {"subscribe", "publish", "will"},
     }
     for name, labels in samples:

@@ -130,7 +130,7 @@ def test_devices_that_fail_come_first_then_those_that_came_back_then_addresses(d
     ]
     assert devices[0].admitted == NOW - timedelta(hours=20)
     assert devices[0].code == "server_certificate_unknown_ca"
-    assert (devices[1].first, devices[1].last) == (NOW - timedelta(hours=13), NOW - timedelta(hours=5))
+    assert (devices[2].first, devices[2].last) == (NOW - timedelta(hours=13), NOW - timedelta(hours=5))
 
 
 def test_what_was_served_and_how_devices_took_it(door: Door) -> None:

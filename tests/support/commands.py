@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import yaml
 from typer.testing import CliRunner
@@ -38,7 +39,8 @@ class Said:
 
 def doorlog(*argv: str | Path, stdin: bytes = b"") -> Said:
     """Run a command in this process."""
-    result = CliRunner().invoke(app, [str(word) for word in argv], input=stdin, prog_name="doorlog")
+    with patch.object(sys, "argv", ["doorlog"]):  # as it is called where it suggests other commands
+        result = CliRunner().invoke(app, [str(word) for word in argv], input=stdin, prog_name="doorlog")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout.splitlines(), result.stderr.splitlines())

@@ -13,10 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from doorlog.application.facts import Facts
 from doorlog.application.metrics import exposition
+from doorlog.events.changes import changed
 from doorlog.log.sink import SinkStatus
 from doorlog.log.status import LogStatus
 from doorlog.watch.tally import Tally
-from support.events import one_of_each, served_certificate
+from support.events import admitted_connect, one_of_each, served_certificate
 
 METRIC = re.compile(r"\b(?:doorlog|process)_[a-z_]+\b")
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -70,7 +71,10 @@ def promtool(*words: str, cwd: Path) -> str:
 
 def _full() -> bytes:
     tally = Tally(["tls"])
-    for event in (served_certificate(), *one_of_each()):
+    admitted = admitted_connect()
+    assert admitted.tls is not None
+    timed = changed(admitted, tls=changed(admitted.tls, handshake_duration=2_000_000))
+    for event in (served_certificate(), timed, *one_of_each()):
         tally.count(event)
         tally.count_gap(event)
         tally.count_cohorts(["berlin"], "failure")

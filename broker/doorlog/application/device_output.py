@@ -66,10 +66,10 @@ def print_history(
         console.print()
     for entry in history.entries:
         console.print(_line(entry))
-    failed = (entry.record for entry in reversed(history.entries) if _is_failure(entry.record))
+    failed = (entry.record for entry in reversed(history.entries) if _may_be_its_failure(entry))
     last = text_at(next(failed, {}), "event", "id")
     if last is not None and (suggested := command(("show", last), log_options)) is not None:
-        console.print(Text(f"\nits last failure in words:  {suggested}", "dim"))
+        console.print(Text(f"\nthe last failure in words:  {suggested}", "dim"))
 
 
 def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Address], now: float) -> Iterator[Text]:
@@ -105,8 +105,9 @@ def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Addr
         yield Text(f"  TLS: {safe_text(device.look, _LIMIT)} (JA4, server name)")
 
 
-def _is_failure(record: dict[str, Any]) -> bool:
-    return text_at(record, "event", "action") == "connect" and text_at(record, "event", "outcome") == "failure"
+def _may_be_its_failure(entry: Entry) -> bool:
+    action, outcome = (text_at(entry.record, "event", name) for name in ("action", "outcome"))
+    return entry.mark != "claimed" and (action, outcome) == ("connect", "failure")
 
 
 def _state(device: DeviceSummary) -> tuple[str, str]:
