@@ -58,7 +58,7 @@ def test_every_command_that_it_suggests_works_as_pasted(told: Said, folder: Path
             said = doorlog(*argv)
             assert said.code == 0
             assert said.out
-    assert names == ["web", "devices", "device", "show", "why", "query", "verify", "run"]
+    assert names == ["web", "summary", "device", "show", "why", "query", "verify", "run"]
     assert doorlog("check", "-c", folder / "doorlog.yaml").code == 0
     assert told.out[-1] == shlex.join(["rm", "-r", str(folder)])
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _AS_CALLED: Final = "import sys; sys.argv[:2] = sys.argv[1:2]; from doorlog.__main__ import main; main()"
 """Has a command suggest others by the name by which we were called."""
 _PINNED: Final = "pump-11"
-_SUMMARY, _CAUSES = 12, 17
+_REFUSES: Final = "server_certificate_unknown_ca"
+_SUMMARY, _CAUSES = 6, 17
 """Lines that are shown of these commands."""
 _PATIENCE: Final = 60.0
 """Seconds that a command may take."""
@@ -61,9 +62,10 @@ def print_demo(played: Played, console: Console | None = None) -> None:
     tell_what_happened(story, played)
     story.step("who fails, since when, and why")
     story.run("summary", "--since", "1h", lines=_SUMMARY)
+    story.run("devices")
     tell_of_one_device(story)
     story.step("what it means, and what to do")
-    story.run("why", "server_certificate_unknown_ca", with_log=False, lines=_CAUSES)
+    story.run("why", _REFUSES, with_log=False, lines=_CAUSES)
     tell_what_it_comes_to(story, played)
     _print_what_to_try(story, played)
 
@@ -118,12 +120,12 @@ def _print_what_to_try(story: Story, played: Played) -> None:
     """End in commands that work as pasted."""
     story.heading("look around yourself")
     query = "SELECT code, sum(attempts) FROM records GROUP BY code ORDER BY 2 DESC"
-    first = next(record for attempt, record in recorded(played) if record and attempt.visitor.name == _PINNED)
+    last = next(record for who, record in recorded(played) if record and who in played.after and who.code == _REFUSES)
     for words, argv in (
         ("the same in a browser", ("web", *story.log)),
-        ("which devices fail", ("devices", *story.log)),
+        ("all reasons, and who fails for them", ("summary", *story.log)),
         ("two that look alike", ("device", "plug-13", *story.log)),
-        ("one attempt, told in words", ("show", first["event"]["id"], *story.log)),
+        ("one attempt, told in words", ("show", last["event"]["id"], *story.log)),
         ("what your own device prints", ("why", "certificate is not correctly signed by the trusted CA")),
         ("whatever you want to know", ("query", query, *story.log)),
         ("whether anybody changed the log", ("verify", *story.log)),
