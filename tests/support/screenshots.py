@@ -31,6 +31,7 @@ async def _take(page: Page, site: Site, device: str, look: str) -> None:
         "log": ("/log?outcome=failure", "#live.ok"),
         "attempt": (f"/log?device={device}&code=server_certificate_unknown_ca", "a.open"),
         "device": (f"/device/{device}", ".lanes"),
+        "devices": ("/devices", "tbody"),
     }
     for name, (path, ready) in places.items():
         await page.goto(site.url + path)
