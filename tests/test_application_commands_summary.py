@@ -53,7 +53,7 @@ def test_a_day_in_numbers(log: WrittenLog) -> None:
     assert said.out[0].startswith("No device fails that was admitted since 20")
     assert said.out[2] == "5 attempts in 1 day: 1 admitted (20.0%), 4 failed"
     assert "as long before: nothing to compare with" in text
-    assert "WHO FAILED: 1 device" in said.out
+    assert "WHO FAILED: 1 device, and 2 unknown addresses" in said.out
     assert "0 and 2 unknown addresses" in text
     assert "(unknown) 198.51.100.2" in text
     assert "doorlog why not_tls" in text

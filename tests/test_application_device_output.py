@@ -135,5 +135,6 @@ def test_json_has_all_of_it() -> None:
             }
         ],
         "found": 2,
+        "changes": [],
         "history": [{"mark": "ambiguous", "score": 0.5, "record": record()}],
     }

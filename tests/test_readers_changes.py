@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from doorlog.readers.changes import MOST_ATTEMPTS, Attempt, Break, attempts_of, break_of, changes_between
+from doorlog.readers.changes import (
+    MOST_ATTEMPTS,
+    Attempt,
+    Break,
+    attempt_of,
+    attempts_of,
+    break_of,
+    changes_between,
+    changes_of,
+)
 from doorlog.readers.table import open_table
 from support.web_log import NEW, Day, rotation
 
@@ -93,7 +102,8 @@ def test_a_device_that_never_got_in_has_nothing_to_compare_with(tmp_path: Path) 
         ),
         (
             {"served_sha256": "BB", "served_issuer": "CN=CA 2", "code": "closed_before_connect"},
-            "we serve another certificate, by CN=CA 2, before by CN=CA 1",
+            "we serve another certificate, by CN=CA 2, before by CN=CA 1; "
+            "it left without a word then: likely why, but not proven",
         ),
         (
             {"served_sha256": "BB", "code": "bad_password"},
@@ -120,6 +130,25 @@ def test_a_device_that_never_got_in_has_nothing_to_compare_with(tmp_path: Path) 
 def test_each_difference_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     assert list(changes_between(BEFORE, BEFORE._replace(**changes))) == [sentence]
     assert list(changes_between(BEFORE, BEFORE)) == []
+
+
+def test_records_are_compared_as_rows_are() -> None:
+    tls = {"server": {"hash": {"sha256": "AA"}, "x509": {"issuer": {"distinguished_name": "CN=CA 1"}}, "generation": 1}}
+    before = {"@timestamp": "2026-03-01T15:00:00Z", "event": {"outcome": "success", "code": "admitted"}, "tls": tls}
+    other = {"server": {"hash": {"sha256": "BB"}, "x509": {"issuer": {"distinguished_name": "CN=CA 2"}}}}
+    after = before | {"event": {"outcome": "failure", "code": "server_certificate_unknown_ca"}, "tls": other}
+
+    assert changes_of(before, after) == ["we serve another certificate, by CN=CA 2, before by CN=CA 1"]
+    assert changes_of(None, after) == changes_of(before, None) == changes_of({}, after) == []
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {"server": 7}, {"server": {"generation": "1", "hash": [1]}}])
+def test_what_is_odd_in_a_record_is_left_out(odd: object) -> None:
+    record = {"@timestamp": "2026-03-01T15:00:00Z", "event": odd, "tls": odd, "source": odd, "doorlog": odd}
+
+    found = attempt_of(record)
+    assert found is not None
+    assert (found.outcome, found.generation, found.served_sha256) == ("", None, None)
 
 
 def test_a_certificate_that_it_got_past_comes_last() -> None:

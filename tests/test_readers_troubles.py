@@ -55,11 +55,25 @@ def test_a_rotation_that_breaks_devices() -> None:
     )
 
     assert told(found) == (
-        "5 devices that were admitted before do not come in any more, most of them since 10:04: "
-        "they refuse our certificate (server_certificate_unknown_ca), which changed at 10:03."
+        "5 devices that were admitted before do not come in any more, 4 of them since 10:04: "
+        "they refuse our certificate (server_certificate_unknown_ca), which changed at 10:03. "
+        "1 other fails for another reason."
     )
-    assert (found.is_bad, found.code) == (True, UNKNOWN_CA)
+    assert (found.is_bad, found.code, found.codes) == (True, UNKNOWN_CA, [UNKNOWN_CA])
     assert found.means.startswith("The device does not trust")
+
+
+def test_a_rotation_is_refused_in_many_ways() -> None:
+    codes = (UNKNOWN_CA, "reset_after_server_certificate", "closed_before_connect", "bad_password", "throttled")
+    devices = [device(f"pump-{number}", code) for number, code in enumerate(codes)]
+
+    rotated = headline_of(summary(*devices, certificates=(served("08:00"), served("10:03"))), {})
+    assert told(rotated) == (
+        "5 devices that were admitted before do not come in any more, 3 of them since 10:04: they refuse our "
+        "certificate, or leave at the sight of it, which changed at 10:03. 2 others fail for other reasons."
+    )
+    assert rotated.codes == sorted(codes[:3])
+    assert headline_of(summary(*devices), {}).codes == sorted(codes[:2]), "who leaves late may have any reason"
 
 
 PUMP = "pump-17 was admitted before and does not come in any more since"
@@ -73,7 +87,10 @@ ADDRESS = f"In the last hour attempts from 1 address failed whose device is not 
     [
         ([device()], f"{PUMP} 10:04: it {REFUSE.replace(' ', 's ', 1)}"),
         ([device(), device("b")], f"{TWO} since 10:04: they {REFUSE}"),
-        ([device(), device("b", "bad_password")], f"{TWO}, 1 of them since 10:04: it fails with bad_password."),
+        (
+            [device(), device("b", "bad_password")],
+            f"{TWO}, 1 of them since 10:04: it fails with bad_password. 1 other fails for another reason.",
+        ),
         (
             [device(code="closed_after_server_certificate")],
             f"{PUMP} 10:04: it leaves at the sight of our certificate (closed_after_server_certificate).",

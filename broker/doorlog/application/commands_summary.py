@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from doorlog.readers.summary import Summary
+    from doorlog.readers.troubles import Headline
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
 # ruff: noqa: PLC0415, FBT002
@@ -51,7 +52,6 @@ def summary(
     from doorlog.application.summary_output import as_plain_summary, print_summary
     from doorlog.readers.filters import moment
     from doorlog.readers.summary import summary_of
-    from doorlog.readers.troubles import headline_of
 
     now = datetime.now(UTC)
     end = understood("--until", until, lambda text: moment(text, now, local=True)) or now
@@ -67,7 +67,7 @@ def summary(
             working(table, "reading"),
         ):
             found = summary_of(table, start, end)
-        headline = headline_of(found, _admissions(find_directory(log, config, None), found))
+        found, headline = _with_directory(find_directory(log, config, None), found)
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     if as_json:
@@ -76,16 +76,20 @@ def summary(
         print_summary(found, top, headline, same_log(log, config))
 
 
-def _admissions(directory: Path | None, found: Summary) -> dict[str, datetime] | None:
-    """Return when the devices were last admitted, as far as that is remembered; None where nothing is."""
+def _with_directory(directory: Path | None, found: Summary) -> tuple[Summary, Headline]:
+    """Tell more of the devices, as far as they are remembered."""
     from doorlog.application.directory_options import opened
-    from doorlog.identity.overview import admissions
+    from doorlog.identity.overview import admissions, own_failures
+    from doorlog.readers.summary import vouched
+    from doorlog.readers.troubles import headline_of
 
-    if directory is None or not directory.exists():
-        return None
     names = [one.device for one in found.devices if one.device is not None]
+    if directory is None or not directory.exists():
+        return found, headline_of(found)
     try:
         with opened(directory) as connection:
-            return {name: datetime.fromtimestamp(at, UTC) for name, at in admissions(connection, names).items()}
+            admitted = {name: datetime.fromtimestamp(at, UTC) for name, at in admissions(connection, names).items()}
+            found = vouched(found, own_failures(connection, names))
     except DoorlogError:  # the log tells enough
-        return None
+        return found, headline_of(found)
+    return found, headline_of(found, admitted)

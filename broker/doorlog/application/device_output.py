@@ -10,6 +10,7 @@ from rich.text import Text
 from doorlog.application.devices_output import STYLES, ago, as_plain, counted, moment_of
 from doorlog.application.hints import command
 from doorlog.identity.words import span
+from doorlog.readers.changes import changes_of
 from doorlog.readers.record import text_at, value_at
 from doorlog.text import safe_text
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Address = tuple[str, float, float, int]
 
 _LIMIT: Final = 500
+_MOMENT: Final = 40
 _STYLES: Final = {
     "certain": "bold", "likely": "", "confirmed": "", "ambiguous": "dim", "claimed": "yellow"
 }  # fmt: skip
@@ -39,6 +41,7 @@ def as_plain_history(device: DeviceSummary | None, addresses: Sequence[Address],
             for address, first, last, times in addresses
         ],
         "found": history.found,
+        "changes": changes_of(history.last_success, history.first_trouble),
         "history": [
             {"mark": entry.mark, **({"score": entry.score} if entry.score is not None else {}), "record": entry.record}
             for entry in history.entries
@@ -66,6 +69,8 @@ def print_history(
         console.print()
     for entry in history.entries:
         console.print(_line(entry))
+    for line in _changes(history):
+        console.print(line)
     failed = (entry.record for entry in reversed(history.entries) if _may_be_its_failure(entry))
     last = text_at(next(failed, {}), "event", "id")
     if last is not None and (suggested := command(("show", last), log_options)) is not None:
@@ -103,6 +108,18 @@ def _head(device_id: str, device: DeviceSummary | None, addresses: Sequence[Addr
         yield Text(f"  and at {more} more: --json lists them")
     if device.look is not None:
         yield Text(f"  TLS: {safe_text(device.look, _LIMIT)} (JA4, server name)")
+
+
+def _changes(history: History) -> Iterator[Text]:
+    trouble = history.first_trouble
+    if trouble is None or history.last_success is None:
+        return
+    since = safe_text(text_at(trouble, "@timestamp") or "", _MOMENT)[:19].replace("T", " ")
+    code = safe_text(text_at(trouble, "event", "code") or "-", _LIMIT)
+    words = "what changed before it began to fail" if history.first_failure else "what changed before that"
+    yield Text.assemble("\n", (words, "bold"), f" ({code}, since {since} UTC)")
+    for change in changes_of(history.last_success, history.first_trouble) or ["nothing that the log shows"]:
+        yield Text(f"  - {safe_text(change, _LIMIT)}")
 
 
 def _may_be_its_failure(entry: Entry) -> bool:

@@ -127,7 +127,9 @@ def _devices(summary: Summary, top: int) -> Iterator[Text]:
     began = sum(one.new and not one.recovered for one in known)
     new = f", {began:,} of them not as long before" if summary.is_comparable else ""
     cells = (_device_cells(one, now, is_new=summary.is_comparable and one.new) for one in islice(summary.devices, top))
-    yield from _section(f"WHO FAILED: {counted(len(known), 'device')}{new}", _DEVICE_TITLES, cells)
+    unknown = len(summary.devices) - len(known)
+    others = f", and {unknown:,} unknown address{'es'[: 2 * (unknown != 1)]}" if unknown else ""
+    yield from _section(f"WHO FAILED: {counted(len(known), 'device')}{new}{others}", _DEVICE_TITLES, cells)
     if len(summary.devices) > top:
         yield Text(f"and {len(summary.devices) - top:,} more (--top)", "dim")
 

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from doorlog.application.commands import LOCAL_LOG
+from doorlog.application.hints import command
 from doorlog.events.codes import Code
 from doorlog.events.device_texts import devices_print
 from doorlog.events.explanations import explanation, explanations, written
@@ -60,7 +62,9 @@ def print_answer(codes: Sequence[Code], matches: Sequence[Match]) -> None:
         console.print(Text("\nit may also be", "bold"))
         for code in codes[1 : 1 + _MOST_OTHERS]:
             console.print(_item(_first_sentence(explanation(code).means), name=f"{code}: "))
-    console.print(Text.assemble("\nin the log:  ", (f"doorlog tail --code {codes[0]} --since 24h", "bold")))
+    log_options = () if LOCAL_LOG.exists() else ("--log", "LOG")
+    look = command(("tail", "--since", "24h", "--code", codes[0]), log_options)
+    console.print(Text.assemble("\nin the log:  ", (look or "", "bold")))
 
 
 def print_codes(*, as_json: bool) -> None:

@@ -123,6 +123,19 @@ def admissions(connection: sqlite3.Connection, devices: Sequence[str]) -> dict[s
     return dict(rows.fetchall())
 
 
+def own_failures(connection: sqlite3.Connection, devices: Sequence[str]) -> set[str]:
+    """Return those of these devices whose failures are their own, as far as can be told.
+
+    Args:
+        connection: A directory, open for reading.
+        devices: Their ids.
+    """
+    rows = connection.execute(
+        "SELECT id FROM failure WHERE is_claim = 0 AND id IN (SELECT value FROM json_each(?))", (json.dumps(devices),)
+    )
+    return {name for (name,) in rows}
+
+
 def addresses(connection: sqlite3.Connection, device: str) -> list[tuple[str, float, float, int]]:
     """Return where a device was: address, first and last time, how often; the latest first."""
     rows = connection.execute(

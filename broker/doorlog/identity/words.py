@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from doorlog.identity.resolve import Connected, Resolution
     from doorlog.identity.view import Known
 
+NEVER_ADMITTED: Final = "no device of this name was ever admitted"
+NEVER_HERE: Final = "this device was never admitted from this address"
+"""What speaks against a name that a refused CONNECT wrote."""
 _UNITS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
 
 
@@ -44,12 +47,12 @@ def claim_reason(evidence: Evidence, known: Known | None) -> tuple[str, bool]:
         One short sentence, and whether it speaks for the device: anybody can write its name, few from where it is.
     """
     if known is None:
-        return "no device of this name was ever admitted", False
+        return NEVER_ADMITTED, False
     if known.count_here:
         return _place(evidence, known), True
     if _is_near(evidence, known) and evidence.look is not None and known.look == evidence.look:
         return f"{_place(evidence, known)}, with the same ClientHello", True
-    return "this device was never admitted from this address", False
+    return NEVER_HERE, False
 
 
 def _place(evidence: Evidence, known: Known) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from doorlog.events.codes import Code
+from doorlog.readers.columns import COLUMNS
+from doorlog.readers.filters import time_of
+from doorlog.readers.record import number_at, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +37,7 @@ _REFUSES_US: Final = "server_certificate_"
 _LEAVES: Final = "_after_server_certificate"
 _LEAVES_LATE: Final = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CONNECT_TIMEOUT, Code.CLIENT_ALERT})
 _WE_REFUSE: Final = "client_certificate_"
+_PATHS: Final = {column.name: column.path for column in COLUMNS}
 _A_MOMENT: Final = timedelta(microseconds=1)
 
 
@@ -121,12 +125,29 @@ def break_of(table: Table, device: str, attempts: Sequence[Attempt], since: date
     return Break(before, first, int(failures), int(others), changes)
 
 
+def changes_of(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[str]:
+    """Tell what was different in two records of a device, as ``changes_between`` does; nothing if there is only one."""
+    old, new = attempt_of(before), attempt_of(after)
+    return list(changes_between(old, new)) if old is not None and new is not None else []
+
+
+def attempt_of(record: dict[str, Any] | None) -> Attempt | None:
+    """Return a record as a row of the view; what is odd in it is left out. None for what has no time."""
+    time = time_of(text_at(record, "@timestamp"))
+    if time is None:
+        return None
+    texts = {name: text_at(record, *_PATHS[name].split(".")) for name in Attempt._fields if name != "time"}
+    generation = number_at(record, *_PATHS["generation"].split("."))
+    return Attempt(time=time, **{**texts, "outcome": texts["outcome"] or "", "generation": generation})  # type: ignore[arg-type] # each name once
+
+
 def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
     """Tell what was different in two attempts of a device, the likeliest cause of the failure first."""
     ours = _our_certificate(before, after)
     got_past = not _may_refuse_us(after.code)
     if ours and not got_past:
-        yield ours
+        is_said = (after.code or "").startswith(_REFUSES_US)
+        yield ours if is_said else f"{ours}; it left without a word then: likely why, but not proven"
     if (after.code or "").startswith(_WE_REFUSE):
         yield from _its_certificate(before, after)
     if before.listener != after.listener:

@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from doorlog.events.codes import Action, Code
+from doorlog.events.codes import Action, Code, Outcome
+from doorlog.identity.words import NEVER_ADMITTED, NEVER_HERE
 from doorlog.readers.filters import Filters
 from doorlog.readers.pages import page_of
 from doorlog.readers.record import text_at, value_at
@@ -36,7 +37,7 @@ class Entry(NamedTuple):
     """One record about a device."""
 
     mark: Mark
-    """``claimed``: a refused CONNECT wrote its name; ``confirmed``: known by what came later."""
+    """``claimed``: a refused CONNECT wrote its name from where it never was; ``confirmed``: explained later."""
     score: float | None
     """Of an ambiguous one: how likely it is this device's."""
     record: dict[str, Any]
@@ -65,6 +66,12 @@ class History:
     """Connections that a later admission explained."""
     damaged: list[str] = field(default_factory=list)
     """Files of the log that could not be read to their end."""
+    last_success: dict[str, Any] | None = None
+    """The record of its last admission."""
+    first_failure: dict[str, Any] | None = None
+    """The record of its first failure since then."""
+    first_unclear: dict[str, Any] | None = None
+    """The record of the first failure since then that was its own or another one's."""
 
     def __post_init__(self) -> None:
         self.entries = deque(maxlen=self.last)
@@ -73,6 +80,20 @@ class History:
         """Take an entry."""
         self.found += 1
         self.entries.append(entry)
+        if not _is_connect(entry.record):
+            return
+        if entry.mark == "ambiguous":
+            self.first_unclear = self.first_unclear or entry.record
+        elif entry.mark in ("certain", "likely"):
+            if text_at(entry.record, "event", "outcome") == Outcome.SUCCESS:
+                self.last_success, self.first_failure, self.first_unclear = entry.record, None, None
+            else:
+                self.first_failure = self.first_failure or entry.record
+
+    @property
+    def first_trouble(self) -> dict[str, Any] | None:
+        """The record of the first failure since its last admission: its own, or else one that may be."""
+        return self.first_failure or self.first_unclear
 
 
 class Ambiguous(NamedTuple):
@@ -158,14 +179,20 @@ def _entry(record: dict[str, Any], device: str) -> Entry | None:
         method, confidence = text_at(evidence, "method"), text_at(evidence, "confidence")
         if confidence == "certain":
             return Entry("certain", None, record)
-        is_claim = method in ("client_id", "user_name") and text_at(record, "event", "code") != Code.ADMITTED
-        return Entry("claimed" if is_claim else "likely", None, record)
+        is_written = method in ("client_id", "user_name") and text_at(record, "event", "code") != Code.ADMITTED
+        return Entry("claimed" if is_written and not _is_plausible(evidence) else "likely", None, record)
     for candidate in items_at(evidence, "candidates"):
         if text_at(candidate, "id") == device:
             score = value_at(candidate, "score")
             is_score = isinstance(score, float | int) and not isinstance(score, bool)
             return Entry("ambiguous", score if is_score else None, record)
     return None
+
+
+def _is_plausible(evidence: Any) -> bool:
+    """Whether a name that a refused CONNECT wrote came from where the device was admitted before."""
+    reasons = items_at(evidence, "evidence")
+    return bool(reasons) and not {NEVER_ADMITTED, NEVER_HERE} & set(map(str, reasons))
 
 
 def _connection_of(record: dict[str, Any]) -> str | None:

@@ -139,13 +139,14 @@ def _device(record: dict[str, Any]) -> str:
     device, evidence = text_at(record, "device", "id"), value_at(record, "doorlog", "device")
     sure = text_at(evidence, "confidence") or "unknown"
     reasons = "; ".join(map(str, items_at(evidence, "evidence")))
-    candidates = (
+    candidates = [
         f"{text_at(one, 'id')} {score:.2f}"
         for one in items_at(evidence, "candidates")
         if isinstance(score := value_at(one, "score"), float | int)
-    )
+    ]
+    several = candidates if len(candidates) > 1 else []
     told = " ".join(filter(None, (sure, device)))
-    return _list(told, _worded("one of", ", ".join(candidates))) + (f": {reasons}" if reasons else "")
+    return _list(told, _worded("one of", ", ".join(several))) + (f": {reasons}" if reasons else "")
 
 
 def _what_to_do(record: dict[str, Any], *, is_end: bool) -> Iterator[Step]:

@@ -5,11 +5,13 @@ The log is read once: it is tallied by device, code and served certificate, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from doorlog.readers.table import Row, Table
 
 _CLAIMED: Final = "device_method IN ('client_id', 'user_name') AND confidence <> 'certain' AND outcome = 'failure'"
@@ -196,6 +198,13 @@ def summary_of(table: Table, since: datetime, until: datetime) -> Summary:
         certificates=[Served(*_plain(row)) for row in table.rows(_CERTIFICATES)],
         stopped=_stopped(table),
     )
+
+
+def vouched(summary: Summary, own: Collection[str]) -> Summary:
+    """Return a summary in which the names of these devices are more than claimed: they failed where they always are."""
+    devices = [one._replace(claimed=one.claimed and one.device not in own) for one in summary.devices]
+    devices.sort(key=lambda one: (one.device is None, one.recovered, one.admitted is None, one.claimed))
+    return replace(summary, devices=devices)
 
 
 def _stopped(table: Table) -> datetime | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from doorlog.events.codes import Code
 from doorlog.events.explanations import explanation
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _REFUSES_US: Final = "server_certificate_"
 _LEAVES: Final = "_after_server_certificate"
+_LEAVES_LATE: Final = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CLIENT_ALERT})
+"""What a device may do that looks at our certificate only once the handshake is over."""
 _WE_REFUSE: Final = "client_certificate_"
 _NOW: Final = timedelta(hours=1)
 """Attempts of nobody knows whom are no news for longer: whoever made them may be in again, under its name."""
@@ -42,6 +45,8 @@ class Headline(NamedTuple):
     """What most of them fail with."""
     means: str
     """What the code means; empty without one."""
+    codes: Sequence[str] = ()
+    """All codes that the sentence is about."""
 
 
 def headline_of(summary: Summary, admissions: Mapping[str, datetime] | None = None) -> Headline:
@@ -61,11 +66,12 @@ def headline_of(summary: Summary, admissions: Mapping[str, datetime] | None = No
     ]  # fmt: skip
     if not broken and not unknown:
         return Headline(False, list(_well(summary, len(failing), admissions)), None, "")
-    code = _most(broken or unknown)
-    parts = list(_broken(broken, code, summary, admissions or {})) if broken else []
+    alike = _most(broken or unknown, may_be_late=bool(_changes(summary)))
+    code = _first(alike)
+    parts = list(_broken(broken, alike, summary, admissions or {})) if broken else []
     if unknown:
         parts += [" "] * bool(broken) + list(_unknown(unknown, summary))
-    return Headline(True, parts, code, _meaning(code))
+    return Headline(True, parts, code, _meaning(code), sorted({one.code for one in alike if one.code}))
 
 
 def _is_in(one: Failing, summary: Summary, admissions: Mapping[str, datetime]) -> bool:
@@ -89,9 +95,8 @@ def _well(summary: Summary, failing: int, admissions: Mapping[str, datetime] | N
 
 
 def _broken(
-    broken: Sequence[Failing], code: str | None, summary: Summary, admissions: Mapping[str, datetime]
+    broken: Sequence[Failing], alike: Sequence[Failing], summary: Summary, admissions: Mapping[str, datetime]
 ) -> Iterator[Part]:
-    alike = [one for one in broken if one.code == code]
     first = min(alike, key=lambda one: _began(one, admissions))
     if len(broken) == 1:
         yield Named(first.device or "")
@@ -99,29 +104,34 @@ def _broken(
     else:
         yield f"{len(broken):,} devices that were admitted before do not come in any more"
     if len(alike) < len(broken):
-        yield ", most of them" if len(alike) * 2 > len(broken) else f", {len(alike):,} of them"
+        yield f", {len(alike):,} of them"
     admitted = _admitted(first, admissions)
     has_failed_before = first.before > 0 and admitted is not None and admitted < summary.since
     yield " since before " if has_failed_before else " since "
     yield summary.since if has_failed_before else _began(first, admissions)
-    yield f": {'it' if len(alike) == 1 else 'they'} {_does(code, is_one=len(alike) == 1)}"
-    yield from _changed(code, max(_began(one, admissions) for one in alike), summary)
+    yield f": {'it' if len(alike) == 1 else 'they'} {_do(alike)}"
+    yield from _changed(alike, max(_began(one, admissions) for one in alike), summary)
+    others = len(broken) - len(alike)
+    if others:
+        yield f" {_counted(others, 'other fails for another reason', 'others fail for other reasons')}."
 
 
 def _unknown(unknown: Sequence[Failing], summary: Summary) -> Iterator[Part]:
-    code = _most(unknown)
     many = _counted(len(unknown), "address", "addresses")
-    yield f"In the last hour attempts from {many} failed whose device is not known: they {_does(code, is_one=False)}"
-    yield from _changed(code, max(one.first for one in unknown), summary)
+    does = _does(_first(unknown), is_one=False)
+    yield f"In the last hour attempts from {many} failed whose device is not known: they {does}"
+    yield from _changed(unknown, max(one.first for one in unknown), summary)
 
 
-def _changed(code: str | None, until: datetime, summary: Summary) -> Iterator[Part]:
+def _changes(summary: Summary) -> list[datetime]:
+    """Return when a listener began to serve another certificate than before."""
+    return [new.first for old, new in pairwise(summary.certificates) if old.listener == new.listener]
+
+
+def _changed(alike: Sequence[Failing], until: datetime, summary: Summary) -> Iterator[Part]:
     """Tell when the certificate changed that devices refuse."""
-    is_about_us = code is not None and (code.startswith(_REFUSES_US) or code.endswith(_LEAVES))
-    changes = [
-        new.first for old, new in pairwise(summary.certificates) if old.listener == new.listener and new.first <= until
-    ]
-    if is_about_us and changes:
+    changes = [moment for moment in _changes(summary) if moment <= until]
+    if _kind(_first(alike), may_be_late=bool(changes)) == _REFUSES_US and changes:
         yield ", which changed at "
         yield max(changes)
     yield "."
@@ -144,10 +154,30 @@ def _began(one: Failing, admissions: Mapping[str, datetime]) -> datetime:
     return max(one.first, _admitted(one, admissions) or one.first)
 
 
-def _most(failing: Sequence[Failing]) -> str | None:
-    """Return the code of most devices; of several, the first one in the order of the alphabet."""
+def _most(failing: Sequence[Failing], *, may_be_late: bool) -> list[Failing]:
+    """Return the devices that fail in the most frequent way; of several, the first one in the order of the alphabet."""
+    kinds = Counter(_kind(one.code, may_be_late=may_be_late) for one in failing)
+    most = min(kinds, key=lambda kind: (-kinds[kind], kind))
+    return [one for one in failing if _kind(one.code, may_be_late=may_be_late) == most]
+
+
+def _kind(code: str | None, *, may_be_late: bool) -> str:
+    """Return the code; one name for all ways to refuse our certificate, with or without a word, at once or late."""
+    code = code or ""
+    is_late = may_be_late and code in _LEAVES_LATE
+    return _REFUSES_US if code.startswith(_REFUSES_US) or code.endswith(_LEAVES) or is_late else code
+
+
+def _first(failing: Sequence[Failing]) -> str | None:
     codes = Counter(one.code for one in failing)
     return min(codes, key=lambda code: (-codes[code], code or ""))
+
+
+def _do(alike: Sequence[Failing]) -> str:
+    codes = {one.code for one in alike}
+    if len(codes) == 1:
+        return _does(_first(alike), is_one=len(alike) == 1)
+    return "refuse our certificate, or leave at the sight of it"
 
 
 def _meaning(code: str | None) -> str:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
-from doorlog.identity.overview import addresses, admissions, states, summaries
+from doorlog.identity.overview import addresses, admissions, own_failures, states, summaries
 from doorlog.identity.store import open_to_read
 from doorlog.readers.changes import MOST_ATTEMPTS, attempts_of, break_of
 from doorlog.readers.files import open_log
 from doorlog.readers.history import ambiguous_of
-from doorlog.readers.summary import summary_of
+from doorlog.readers.summary import summary_of, vouched
 from doorlog.readers.table import open_table
 from doorlog.readers.timeline import marks_of, timeline_of
 from doorlog.readers.troubles import headline_of
@@ -76,6 +76,7 @@ class Numbers:
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
         now, ids = time.time(), [one.device for one in summary.devices if one.device is not None]
         known = self._known(lambda known: admissions(known, ids))
+        summary = vouched(summary, self._known(lambda known: own_failures(known, ids)) or ())
         admitted = None if known is None else {id_: datetime.fromtimestamp(at, UTC) for id_, at in known.items()}
         return {
             "headline": headline_of(summary, admitted),
@@ -84,7 +85,7 @@ class Numbers:
             "chart": chart_of(timeline),
             "states": self._known(lambda known: states(known, now)),
             "failing": summary.devices[:_MOST_DEVICES],
-            "new": [code for code in summary.codes if code.new],
+            "new": [code for code in summary.codes if code.new and summary.is_comparable],
             "took": time.perf_counter() - begun,
         }
 
