@@ -78,6 +78,7 @@ def test_a_rotation_is_refused_in_many_ways() -> None:
 
 PUMP = "pump-17 was admitted before and does not come in any more since"
 TWO = "2 devices that were admitted before do not come in any more"
+OTHER = "1 other fails for another reason."
 REFUSE = "refuse our certificate (server_certificate_unknown_ca)."
 ADDRESS = f"In the last hour attempts from 1 address failed whose device is not known: they {REFUSE}"
 
@@ -89,7 +90,7 @@ ADDRESS = f"In the last hour attempts from 1 address failed whose device is not 
         ([device(), device("b")], f"{TWO} since 10:04: they {REFUSE}"),
         (
             [device(), device("b", "bad_password")],
-            f"{TWO}, 1 of them since 10:04: it fails with bad_password. 1 other fails for another reason.",
+            f"{TWO}, 1 of them since 10:04: it fails with bad_password. {OTHER}",
         ),
         (
             [device(code="closed_after_server_certificate")],

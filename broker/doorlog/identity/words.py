@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from doorlog.events.device_parts import NEVER_ADMITTED, NEVER_HERE
 from doorlog.identity.likelihood import accepted
 
 if TYPE_CHECKING:
@@ -11,9 +12,6 @@ if TYPE_CHECKING:
     from doorlog.identity.resolve import Connected, Resolution
     from doorlog.identity.view import Known
 
-NEVER_ADMITTED: Final = "no device of this name was ever admitted"
-NEVER_HERE: Final = "this device was never admitted from this address"
-"""What speaks against a name that a refused CONNECT wrote."""
 _UNITS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
 
 

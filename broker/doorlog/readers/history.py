@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from doorlog.events.codes import Action, Code, Outcome
-from doorlog.identity.words import NEVER_ADMITTED, NEVER_HERE
+from doorlog.events.device_parts import NEVER_ADMITTED, NEVER_HERE
 from doorlog.readers.filters import Filters
 from doorlog.readers.pages import page_of
 from doorlog.readers.record import text_at, value_at
