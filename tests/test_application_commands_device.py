@@ -164,10 +164,7 @@ def test_what_can_not_be_read_is_told(folder: Path, local: Path) -> None:
     assert doorlog("device", "pump-17", "--directory", "nowhere.db") == Said(
         ExitCode.SETTINGS,
         [],
-        [
-            "doorlog: nowhere.db is not there: a broker makes it when the first device is admitted;"
-            " or name the log with --log"
-        ],
+        ["doorlog: nowhere.db is not there: a broker makes it with the first admission; or name the log with --log"],
     )
     (folder / "text.db").write_text("hello" * 1_000)
     assert doorlog("device", "pump-17", "--directory", "text.db").code == ExitCode.SETTINGS

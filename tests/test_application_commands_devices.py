@@ -192,7 +192,7 @@ def test_options_before_a_command_of_the_group_are_not_ignored(option: list[str]
 
 
 def test_a_directory_that_is_not_there_is_told() -> None:
-    remedy = "is not there: a broker makes it when the first device is admitted; or name the log with --log"
+    remedy = "is not there: a broker makes it with the first admission; or name the log with --log"
     assert failed(doorlog("devices")) == f"{LOCAL}/devices.db {remedy}"
     assert failed(doorlog("devices", "--directory", "x.db")) == f"x.db {remedy}"
 

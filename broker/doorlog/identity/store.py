@@ -138,7 +138,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise DirectoryError(
-            f"{path} is not there: a broker makes it when the first device is admitted; or name the log with --log"
+            f"{path} is not there: a broker makes it with the first admission; or name the log with --log"
         )
     may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     with _opened(path, "rw" if may_write else "ro") as connection:
