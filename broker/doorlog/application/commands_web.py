@@ -52,7 +52,8 @@ def web(
     """Show the log in a browser: what happens now, who fails since when and why, and the story of each attempt.
 
     It reads the log's files and the directory of devices, and changes none of them; what it keeps of closed segments is
-    in the folder "index" beside them, and can be deleted. By default only this machine can reach it; anywhere else it needs a password, and something in front of it that speaks TLS.
+    in the folder "index" beside them, and can be deleted. By default only this machine can reach it; anywhere else it
+    needs a password, and something in front of it that speaks TLS.
     """
     try:
         address = _address(bind)
