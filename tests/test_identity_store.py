@@ -40,7 +40,7 @@ def test_a_reader_can_not_write(path: Path) -> None:
 
 
 def test_a_reader_of_nothing_is_told_who_makes_it(path: Path) -> None:
-    with pytest.raises(DirectoryError, match=r"devices\.db is not there: a broker makes it when"):
+    with pytest.raises(DirectoryError, match=r"devices\.db is not there: a broker makes it with the first admission"):
         open_to_read(path)
 
 

@@ -18,7 +18,7 @@ from doorlog.readers.files import OpenLog, open_log
 from support.web import served
 from support.web_log import HOSTILE, Day, rotation
 
-PAGES = ["/", "/numbers?since=24h", "/log", "/device/pump-17", "/attempt/{id}", "/nowhere"]
+PAGES = ["/", "/numbers?since=24h", "/log", "/device/pump-17", "/numbers/device/pump-17", "/attempt/{id}", "/nowhere"]
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ async def test_an_attempt_is_found_with_the_log_opened_as_often_as_it_is_read(
 
 async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day) -> None:
     async with served(day.log.live) as site:
-        page = await site.get("/device/pump-17")
-        well = await site.get("/device/pump-18")
+        page = await site.get("/numbers/device/pump-17")
+        well = await site.get("/numbers/device/pump-18")
 
     assert "What changed before it began to fail" in page.text
     assert "we serve another certificate, by CN=CA 2, before by CN=CA 1" in page.text
@@ -99,7 +99,7 @@ async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day)
 async def test_a_device_page_tells_what_the_broker_did_meanwhile(day: Day) -> None:
     day.started(2.5)
     async with served(day.log.live) as site:
-        page = await site.get("/device/pump-17")
+        page = await site.get("/numbers/device/pump-17")
 
     table = page.text[page.text.index('id="attempts"') :]
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall("<tr.*?</tr>", table, re.DOTALL)[1:]]
@@ -120,9 +120,9 @@ async def test_a_device_page_tells_of_attempts_that_may_be_its_own(day: Day) -> 
     for _ in range(3):
         day.ambiguous(1, "server_certificate_unknown_ca", "pump-17", "pump-20")
     async with served(day.log.live) as site:
-        page = await site.get("/device/pump-17")
-        only = await site.get("/device/pump-20")
-        none = await site.get("/device/pump-18")
+        page = await site.get("/numbers/device/pump-17")
+        only = await site.get("/numbers/device/pump-20")
+        none = await site.get("/numbers/device/pump-18")
         (link,) = re.findall(r'href="([^"]+)">attempts where it is one of several', only.text)
         log = await site.get(link.replace("&amp;", "&"))
 
@@ -241,7 +241,7 @@ async def test_every_answer_forbids_what_it_need_not_do(day: Day, path: str) -> 
     ("path", "status"),
     [
         ("/attempt/nothing", 404),
-        ("/device/nobody", 404),
+        ("/numbers/device/nobody", 404),
         ("/nowhere", 404),
         ("/static/../pages.py", 404),
         ("/log?below=x", 200),

@@ -66,7 +66,7 @@ class Held:
 
 async def one_too_many(site: Site) -> tuple[Answer, set[asyncio.Task[Answer]]]:
     """Ask for one number more than can wait; return what is answered to it, and those that wait."""
-    paths = ["/numbers?since=24h", "/device/pump-17"] * MOST_WAITING
+    paths = ["/numbers?since=24h", "/numbers/device/pump-17"] * MOST_WAITING
     asked = {asyncio.create_task(site.get(path)) for path in paths[: MOST_WAITING + 2]}
     (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
     return refused.result(), waiting
@@ -81,7 +81,7 @@ async def test_the_log_is_there_at_once_however_many_wait_for_numbers(
         try:
             refused, waiting = await one_too_many(site)
             part = await site.get("/numbers?part&since=24h")
-            device = await site.get("/device/pump-17?since=24h")
+            device = await site.get("/numbers/device/pump-17?since=24h")
             async with asyncio.timeout(5):
                 few = [await site.get(path) for path in ("/", "/log", f"/attempt/{name}", "/static/page.js")]
         finally:

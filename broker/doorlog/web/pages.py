@@ -136,7 +136,11 @@ class Pages:
         return self._shown("devices.html", state=state, text=text[:_LONGEST], every=_STATES, **found)
 
     async def device(self, request: Request) -> Response:
-        """``/device/ID``: what happened to a device, and what changed before it began to fail."""
+        """``/device/ID``: the frame at once, as of the overview."""
+        return self._shown("device.html", name=request.path_params["name"], span=_span(request, "30d"))
+
+    async def device_numbers(self, request: Request) -> Response:
+        """``/numbers/device/ID``: what happened to a device, and what changed before it began to fail."""
         if self._turns.is_full:
             return self._busy(request)
         span, name = _span(request, "30d"), request.path_params["name"]
@@ -144,7 +148,9 @@ class Pages:
         found = await self._turns.take(self._numbers.device, name, now - _length(span), now)
         is_known = found["happened"] or found["summary"] or found["ambiguous"].found
         status = HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND
-        return self._shown("device.html", status, name=name, span=span, **found)
+        if "part" in request.query_params:  # the script leaves out what is no success
+            return self._shown("_device.html", name=name, span=span, **found)
+        return self._shown("device_numbers.html", status, name=name, span=span, **found)
 
     async def not_found(self, _request: Request, _error: Exception) -> Response:
         """Answer what nobody knows."""

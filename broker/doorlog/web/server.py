@@ -49,6 +49,7 @@ def build(log: Path, directory: Path | None, password: str | None = None) -> Gua
     routes = [
         Route("/", pages.overview),
         Route("/numbers", pages.numbers),
+        Route("/numbers/device/{name:path}", pages.device_numbers),
         Route("/log", pages.log),
         Route("/log/events", pages.events),
         Route("/attempt/{name:path}", pages.attempt),

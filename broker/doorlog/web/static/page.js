@@ -40,7 +40,7 @@ async function fetchPart(place) {
 function keepFresh(place) {
   const again = () => { if (!document.hidden && !place.contains(document.activeElement)) fetchPart(place); };
   fetchPart(place);
-  setInterval(again, NUMBERS_EVERY_MS);
+  if (place.dataset.once === undefined) setInterval(again, NUMBERS_EVERY_MS);
 }
 
 function addRow(table, template, row) {
