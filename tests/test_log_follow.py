@@ -6,7 +6,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -234,6 +235,28 @@ def test_what_comes_next_in_an_empty_log_is_its_first_record(log: WrittenLog) ->
     assert rest(follower) == []
     log.append(1)
     assert rest(follower) == log.written
+
+
+@pytest.mark.parametrize("after", ["end", "last"])
+def test_what_comes_next_in_a_long_log_is_found_without_reading_all_of_it(
+    log: WrittenLog, after: Literal["end", "last"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(20_000)
+    monkeypatch.setattr("doorlog.log.follow._NEAR_END", 50_000)
+    read = 0
+    pread = os.pread
+
+    def counting(*asked: int) -> bytes:
+        nonlocal read
+        data = pread(*asked)
+        read += len(data)
+        return data
+
+    monkeypatch.setattr("os.pread", counting)
+    follower = begin(log.live, after="end" if after == "end" else at(20_000))
+    assert rest(follower) == []
+    assert read < log.live.stat().st_size / 2
+    assert added(follower, log.append(1))
 
 
 def test_it_can_be_closed_and_read_on(log: WrittenLog) -> None:
@@ -471,9 +494,11 @@ class Model:
                 self.follower = begin(self.log.live, after=done, max_lines=self.max_lines)
 
 
-@given(STEPS, st.integers(1, 4))
-def test_every_record_comes_once_and_in_order_whatever_happens(steps: list[int | str], max_lines: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@given(STEPS, st.integers(1, 4), st.sampled_from([1, 100, 700, 4_194_304]))
+def test_every_record_comes_once_and_in_order_whatever_happens(
+    steps: list[int | str], max_lines: int, near_end: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, patch("doorlog.log.follow._NEAR_END", near_end):
         model = Model(Path(folder), max_lines)
         for step in [*steps, 1]:
             model.step(step)

@@ -97,3 +97,23 @@ def test_a_damaged_file_ends_where_the_damage_begins(tmp_path: Path, kind: str) 
     path.write_bytes(b"no such format")
     with closing(SegmentReader(path)) as reader:
         assert reader.take(1, 100) == []
+
+
+@pytest.mark.parametrize("size", range(1, 19))
+def test_it_goes_to_a_line_near_the_end(tmp_path: Path, size: int) -> None:
+    with closing(SegmentReader(written(tmp_path, ""))) as reader:
+        whole = b"".join(LINES)
+        assert reader.seek_near_end(size) is (size < len(whole))
+        taken = list(reader.each())
+        assert b"".join(line for line, _end in taken) == whole[len(whole) - sum(len(line) for line, _ in taken) :]
+        assert [end for _line, end in taken] == [
+            len(whole) - sum(len(line) for line, _ in taken[number + 1 :]) for number in range(len(taken))
+        ]
+        assert size >= len(whole) or sum(len(line) for line, _ in taken) <= size
+
+
+@pytest.mark.parametrize("kind", [".gz", ".zst"])
+def test_a_compressed_file_has_no_end_to_go_to(tmp_path: Path, kind: str) -> None:
+    with closing(SegmentReader(written(tmp_path, kind))) as reader:
+        assert not reader.seek_near_end(1)
+        assert reader.take(9, 100) == LINES

@@ -48,6 +48,8 @@ class Batch:
 
 
 NOTHING: Final = Batch()
+_NEAR_END: Final = 4_194_304
+"""Bytes."""
 
 
 @dataclass(slots=True)
@@ -194,7 +196,14 @@ def _find(files: Sequence[LogFile], wanted: Callable[[bytes], bool]) -> tuple[Lo
 
 
 def _search(reader: SegmentReader, wanted: Callable[[bytes], bool]) -> tuple[int, Position] | None:
+    """Look where it is as a rule, near the end; and only if it is not there, everywhere."""
+    if reader.seek_near_end(_NEAR_END) and (found := _last(reader, wanted)) is not None:
+        return found
     reader.seek(0)
+    return _last(reader, wanted)
+
+
+def _last(reader: SegmentReader, wanted: Callable[[bytes], bool]) -> tuple[int, Position] | None:
     found: tuple[int, bytes] | None = None
     for line, end in reader.each():
         if wanted(line) and position_of(line) is not None:

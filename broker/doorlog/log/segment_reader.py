@@ -123,6 +123,19 @@ class SegmentReader:
         while self.offset < offset and (data := self._peek(min(offset - self.offset, _CHUNK_BYTES))):
             self._advance(len(data))
 
+    def seek_near_end(self, size: int) -> bool:
+        """Go to a line that begins so many bytes before the end, or a little later.
+
+        Returns:
+            False, and goes nowhere, where the file is not that long, or compressed.
+        """
+        length = 0 if self._is_packed else os.fstat(self._file.fileno()).st_size
+        if length <= size:
+            return False
+        self.offset = length - size
+        self._is_in_garbage = True  # the line that began before
+        return True
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
