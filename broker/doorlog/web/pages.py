@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from doorlog.web.live import Live
 
 _ROWS: Final = 100
+_BUDGET: Final = 134_217_728
+"""Bytes of the log that are looked at for one page, so that it is there within a blink."""
 _SPANS: Final = {"1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _STATES: Final = get_args(State)
 _LONGEST: Final = 300
@@ -178,7 +180,7 @@ class Pages:
 
     def _page(self, query: Any) -> Any:
         with open_log(self._log) as opened:
-            return page_of(opened, query.filters, _ROWS, query.below)
+            return page_of(opened, query.filters, _ROWS, query.below, _BUDGET)
 
     def _shown_attempt(self, name: str) -> Any:
         with ExitStack() as stack:
