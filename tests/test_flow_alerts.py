@@ -119,6 +119,6 @@ async def test_devices_that_refuse_a_renewed_certificate_are_told_with_their_nam
     assert (message["rule"], message["listener"]) == ("failures_after_new_certificate", "tls")
     # An attempt is counted a moment before its device is named.
     assert re.fullmatch(
-        r"Devices refuse the new certificate of tls: 5 of 5 attempts in 15 minutes, [45] devices\.", message["summary"]
+        r"Devices refuse the new certificate of tls: 5 of 5 attempts in 15 minutes, [345] devices\.", message["summary"]
     )
     assert set(message["devices"]) <= set(BERLIN)
