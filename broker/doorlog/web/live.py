@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from zstandard import ZstdError
 
-from doorlog.errors import LogError
 from doorlog.log.follow import Follower
-from doorlog.readers.files import open_log
-from doorlog.readers.filters import Filters
-from doorlog.readers.tail import tail_of, wanted
+from doorlog.readers.tail import wanted
 from doorlog.web.rows import plain, row_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
-    from doorlog.log.cursor import Position
+    from doorlog.readers.filters import Filters
     from doorlog.web.rows import Row
 
 MOST_WATCHERS: Final = 50
@@ -107,7 +104,7 @@ class Live:
         threading.Thread(target=self._follow, args=arguments, name="doorlog-live", daemon=True).start()
 
     def _follow(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        follower = Follower(self._log, self._last() or "end")
+        follower = Follower(self._log, "end")
         try:
             while not stop.is_set():
                 lines = self._read(follower)
@@ -119,14 +116,6 @@ class Live:
             pass
         finally:
             follower.close()
-
-    def _last(self) -> Position | None:
-        """Return the last record that there is: known from the end of the log, the beginning need not be read."""
-        try:
-            with open_log(self._log) as opened:
-                return tail_of(opened, Filters(), 0).last
-        except LogError:  # it may be there later
-            return None
 
     def _read(self, follower: Follower) -> Sequence[bytes]:
         try:
