@@ -6,7 +6,19 @@ import re
 
 import pytest
 
-from doorlog.events.codes import STAGE_OF, Action, Code, DisconnectCause, GapCause, Outcome, Stage
+from doorlog.events.codes import (
+    LOOKS_LATE,
+    STAGE_OF,
+    Action,
+    Code,
+    DisconnectCause,
+    GapCause,
+    Outcome,
+    Stage,
+    lacks_good_certificate,
+    leaves_at_our_certificate,
+    refuses_our_certificate,
+)
 
 PROMISED = {
     "accept": "too_many_connections source_blocked",
@@ -73,3 +85,20 @@ def test_records_can_be_missing_for_these_reasons() -> None:
 @pytest.mark.parametrize("name", [*Code, *DisconnectCause, *GapCause, *Action, *Stage])
 def test_names_are_plain_words_that_every_tool_can_search(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+
+
+def test_who_refused_whose_certificate_is_told_by_the_code() -> None:
+    refuse = {code for code in Code if refuses_our_certificate(code)}
+    leave = {code for code in Code if leaves_at_our_certificate(code)}
+    lack = {code for code in Code if lacks_good_certificate(code)}
+
+    assert Code.SERVER_CERTIFICATE_UNKNOWN_CA in refuse
+    assert leave == {
+        Code.CLOSED_AFTER_SERVER_CERTIFICATE,
+        Code.RESET_AFTER_SERVER_CERTIFICATE,
+        Code.TIMEOUT_AFTER_SERVER_CERTIFICATE,
+    }
+    assert Code.CLIENT_CERTIFICATE_MISSING in lack
+    assert not refuse & leave
+    assert not lack & (refuse | leave | LOOKS_LATE)
+    assert not any(told(None) for told in (refuses_our_certificate, leaves_at_our_certificate, lacks_good_certificate))

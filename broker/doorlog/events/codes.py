@@ -157,3 +157,21 @@ def _stages() -> dict[Code, Stage]:
 
 STAGE_OF: dict[Code, Stage] = _stages()
 """Where an attempt with this code stopped; ``server_shutdown`` and ``internal_error`` can happen at any stage."""
+
+LOOKS_LATE = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CLIENT_ALERT})
+"""How a device may go that looks at our certificate only once the handshake is over."""
+
+
+def refuses_our_certificate(code: str | None) -> bool:
+    """Whether the device said that it does not accept our certificate."""
+    return (code or "").startswith("server_certificate_")
+
+
+def leaves_at_our_certificate(code: str | None) -> bool:
+    """Whether the device left at the sight of our certificate, without a word."""
+    return (code or "").endswith("_after_server_certificate")
+
+
+def lacks_good_certificate(code: str | None) -> bool:
+    """Whether it was we who did not accept the device's certificate, or there was none."""
+    return (code or "").startswith("client_certificate_")

@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from doorlog.events.codes import Code
+from doorlog.events.codes import (
+    LOOKS_LATE,
+    Code,
+    lacks_good_certificate,
+    leaves_at_our_certificate,
+    refuses_our_certificate,
+)
 from doorlog.readers.columns import COLUMNS
 from doorlog.readers.filters import time_of
 from doorlog.readers.record import number_at, text_at
@@ -33,10 +39,7 @@ SELECT coalesce(sum(attempts) FILTER (device_id = $device AND outcome IS DISTINC
        count(DISTINCT device_id) FILTER (device_id <> $device AND code = $code)
 FROM records WHERE time >= $first AND time <= $until AND attempts > 0
 """
-_REFUSES_US: Final = "server_certificate_"
-_LEAVES: Final = "_after_server_certificate"
-_LEAVES_LATE: Final = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CONNECT_TIMEOUT, Code.CLIENT_ALERT})
-_WE_REFUSE: Final = "client_certificate_"
+_MAY_LOOK_LATE: Final = LOOKS_LATE | {Code.CONNECT_TIMEOUT}
 _PATHS: Final = {column.name: column.path for column in COLUMNS}
 _A_MOMENT: Final = timedelta(microseconds=1)
 
@@ -146,9 +149,12 @@ def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
     ours = _our_certificate(before, after)
     got_past = not _may_refuse_us(after.code)
     if ours and not got_past:
-        is_said = (after.code or "").startswith(_REFUSES_US)
-        yield ours if is_said else f"{ours}; it left without a word then: likely why, but not proven"
-    if (after.code or "").startswith(_WE_REFUSE):
+        yield (
+            ours
+            if refuses_our_certificate(after.code)
+            else f"{ours}; it left without a word then: likely why, but not proven"
+        )
+    if lacks_good_certificate(after.code):
         yield from _its_certificate(before, after)
     if before.listener != after.listener:
         yield f"it came to listener {after.listener}, before to {before.listener}"
@@ -169,8 +175,7 @@ def changes_between(before: Attempt, after: Attempt) -> Iterator[str]:
 
 def _may_refuse_us(code: str | None) -> bool:
     """Whether the device may have gone because of the certificate that we served; some look at it late."""
-    code = code or ""
-    return code.startswith(_REFUSES_US) or code.endswith(_LEAVES) or code in _LEAVES_LATE
+    return refuses_our_certificate(code) or leaves_at_our_certificate(code) or code in _MAY_LOOK_LATE
 
 
 def _our_certificate(before: Attempt, after: Attempt) -> str:

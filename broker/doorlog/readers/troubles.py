@@ -7,7 +7,12 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from doorlog.events.codes import Code
+from doorlog.events.codes import (
+    LOOKS_LATE,
+    lacks_good_certificate,
+    leaves_at_our_certificate,
+    refuses_our_certificate,
+)
 from doorlog.events.explanations import explanation
 
 if TYPE_CHECKING:
@@ -17,10 +22,7 @@ if TYPE_CHECKING:
     from doorlog.readers.summary import Failing, Summary
 
 _REFUSES_US: Final = "server_certificate_"
-_LEAVES: Final = "_after_server_certificate"
-_LEAVES_LATE: Final = frozenset({Code.CLOSED_BEFORE_CONNECT, Code.CLIENT_ALERT})
-"""What a device may do that looks at our certificate only once the handshake is over."""
-_WE_REFUSE: Final = "client_certificate_"
+"""Stands for all ways to refuse our certificate."""
 _NOW: Final = timedelta(hours=1)
 """Attempts of nobody knows whom are no news for longer: whoever made them may be in again, under its name."""
 
@@ -62,7 +64,7 @@ def headline_of(summary: Summary, admissions: Mapping[str, datetime] | None = No
     broken = [one for one in failing if _admitted(one, admissions or {}) is not None]
     unknown = [
         one for one in summary.devices
-        if not one.device and (one.code or "").startswith(_REFUSES_US) and summary.until - one.last <= _NOW
+        if not one.device and refuses_our_certificate(one.code) and summary.until - one.last <= _NOW
     ]  # fmt: skip
     if not broken and not unknown:
         return Headline(False, list(_well(summary, len(failing), admissions)), None, "")
@@ -140,11 +142,11 @@ def _changed(alike: Sequence[Failing], until: datetime, summary: Summary) -> Ite
 def _does(code: str | None, *, is_one: bool) -> str:
     code = code or "no code"
     ending = "s" if is_one else ""
-    if code.startswith(_REFUSES_US):
+    if refuses_our_certificate(code):
         return f"refuse{ending} our certificate ({code})"
-    if code.endswith(_LEAVES):
+    if leaves_at_our_certificate(code):
         return f"leave{ending} at the sight of our certificate ({code})"
-    if code.startswith(_WE_REFUSE):
+    if lacks_good_certificate(code):
         return f"show{ending} no certificate that we accept ({code})"
     return f"fail{ending} with {code}"
 
@@ -163,9 +165,9 @@ def _most(failing: Sequence[Failing], *, may_be_late: bool) -> list[Failing]:
 
 def _kind(code: str | None, *, may_be_late: bool) -> str:
     """Return the code; one name for all ways to refuse our certificate, with or without a word, at once or late."""
-    code = code or ""
-    is_late = may_be_late and code in _LEAVES_LATE
-    return _REFUSES_US if code.startswith(_REFUSES_US) or code.endswith(_LEAVES) or is_late else code
+    is_late = may_be_late and code in LOOKS_LATE
+    is_about_us = refuses_our_certificate(code) or leaves_at_our_certificate(code) or is_late
+    return _REFUSES_US if is_about_us else code or ""
 
 
 def _first(failing: Sequence[Failing]) -> str | None:

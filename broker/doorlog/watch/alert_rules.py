@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from doorlog.events.codes import Code
+from doorlog.events.codes import Code, leaves_at_our_certificate, refuses_our_certificate
 from doorlog.text import safe_text
 from doorlog.watch.tally import Counts
 
@@ -34,7 +34,7 @@ FEWEST_UNKNOWN: Final = 10
 STEPS: Final = (30.0, 14.0, 7.0, 1.0)
 """Days before a certificate's end."""
 REFUSALS: Final = frozenset(
-    str(code) for code in Code if code.startswith("server_certificate_") or code.endswith("_after_server_certificate")
+    str(code) for code in Code if refuses_our_certificate(code) or leaves_at_our_certificate(code)
 )
 """The device refuses our certificate."""
 _PASSWORDS: Final = frozenset({"bad_password", "unknown_user"})
