@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from doorlog.demo.play import Attempt, Played, play, recorded
+from doorlog.demo.play import Attempt, Played, play
 from doorlog.errors import SettingsError
 from support.commands import doorlog
 
@@ -27,7 +27,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Played:
 
 @pytest.fixture(scope="module")
 def found(played: Played) -> list[tuple[Attempt, dict[str, Any]]]:
-    return [(attempt, record) for attempt, record in recorded(played) if record is not None]
+    return [(attempt, record) for attempt, record in played.recorded if record is not None]
 
 
 def test_every_attempt_has_its_record(played: Played, found: list[tuple[Attempt, dict[str, Any]]]) -> None:

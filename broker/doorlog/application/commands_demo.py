@@ -98,9 +98,7 @@ def _played(folder: Path) -> Played:
 
 
 def _see_that_all_is_right(played: Played) -> None:
-    from doorlog.demo.play import recorded
-
-    for attempt, record in recorded(played):
+    for attempt, record in played.recorded:
         found = record["event"]["code"] if record is not None else "no record"
         if found != attempt.code:
             fail(f"{attempt.visitor.name}: expected {attempt.code}, but the log has {found}", ExitCode.FAILED)

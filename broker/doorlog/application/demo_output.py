@@ -13,7 +13,6 @@ from rich.text import Text
 
 from doorlog.application.hints import program
 from doorlog.demo.broker import CONFIG
-from doorlog.demo.play import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ def as_plain_demo(played: Played) -> dict[str, Any]:
                 "expected": attempt.code,
                 **_found(record),
             }
-            for attempt, record in recorded(played)
+            for attempt, record in played.recorded
         ],
     }
 
@@ -91,7 +90,7 @@ def tell_what_happened(story: Story, played: Played) -> None:
     story.say(f"Passwords and users. Not one of the {pinned} devices that refused the new certificate.")
     story.step("what doorlog shows of the same moment")
     story.run("tail", "-n", "100", "--outcome", "failure", *since, lines=pinned)
-    found = sum(record is not None for _, record in recorded(played))
+    found = sum(record is not None for _, record in played.recorded)
     story.say(f"Connections that were made: {before + after}. Records of them in the log: {found}.")
 
 
@@ -103,7 +102,7 @@ def tell_of_one_device(story: Story) -> None:
 
 def tell_what_it_comes_to(story: Story, played: Played) -> None:
     """Tell which devices the rotation has broken, and how sure that is."""
-    broken = [record or {} for attempt, record in recorded(played) if attempt in played.after and attempt.visitor.pin]
+    broken = [record or {} for attempt, record in played.recorded_after if attempt.visitor.pin]
     likely = sorted({record["device"]["id"] for record in broken if "device" in record})
     alike = sorted({one["id"] for record in broken for one in _candidates(record) if "device" not in record})
     story.heading("what it comes to")
@@ -120,7 +119,7 @@ def _print_what_to_try(story: Story, played: Played) -> None:
     """End in commands that work as pasted."""
     story.heading("look around yourself")
     query = "SELECT code, sum(attempts) FROM records GROUP BY code ORDER BY 2 DESC"
-    last = next(record for who, record in recorded(played) if record and who in played.after and who.code == _REFUSES)
+    last = next(record for attempt, record in played.recorded_after if record and attempt.code == _REFUSES)
     for words, argv in (
         ("the same in a browser", ("web", *story.log)),
         ("all reasons, and who fails for them", ("summary", *story.log)),

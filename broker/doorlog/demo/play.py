@@ -19,7 +19,7 @@ from doorlog.simulation.pki import Pki
 from doorlog.simulation.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _ROUNDS: Final = 3
@@ -55,17 +55,24 @@ class Played:
         before: The attempts before the rotation.
         rotated: When the new certificate was about to be served, UTC.
         after: The attempts from then on.
+        recorded: Each attempt with its record in the log; None for one that has none.
     """
 
     folder: Path
     before: tuple[Attempt, ...]
     rotated: datetime
     after: tuple[Attempt, ...]
+    recorded: tuple[tuple[Attempt, dict[str, Any] | None], ...]
 
     @property
     def log(self) -> Path:
         """The folder of the log."""
         return self.folder / LOG
+
+    @property
+    def recorded_after(self) -> tuple[tuple[Attempt, dict[str, Any] | None], ...]:
+        """The attempts from the rotation on, with their records."""
+        return self.recorded[len(self.before) :]
 
 
 async def play(folder: Path, tell: Tell = lambda _: None) -> Played:
@@ -91,21 +98,17 @@ async def play(folder: Path, tell: Tell = lambda _: None) -> Played:
         after = await _after(Knocker(pki, password, broker.ports, chain=2), tell)
     finally:
         await broker.stop()
-    return Played(folder, before, rotated, after)
+    return Played(folder, before, rotated, after, tuple(_recorded(folder / LOG, (*before, *after))))
 
 
-def recorded(played: Played) -> Iterator[tuple[Attempt, dict[str, Any] | None]]:
-    """Yield each attempt with its record in the log, found by address and port; None for one that has none.
-
-    Raises:
-        LogError: The log can not be read.
-    """
+def _recorded(log: Path, attempts: Iterable[Attempt]) -> Iterator[tuple[Attempt, dict[str, Any] | None]]:
+    """Find the record of each attempt by its address and port."""
     records = {}
-    with (played.log / "doorlog.jsonl").open("rb") as file:
+    with (log / "doorlog.jsonl").open("rb") as file:
         for record in map(json.loads, file):
             if record["event"]["action"] == "connect":
                 records[record["source"]["ip"], record["source"]["port"]] = record
-    for attempt in (*played.before, *played.after):
+    for attempt in attempts:
         yield attempt, records.get((attempt.visitor.address, attempt.port))
 
 
