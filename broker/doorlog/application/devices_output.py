@@ -67,8 +67,8 @@ def _titles(devices: Sequence[DeviceSummary]) -> list[str]:
 
 
 def _cells(device: DeviceSummary, now: float) -> list[str]:
-    failure = shown_failure(device)
-    doubt = _DOUBTS.get(failure.confidence, "?") if failure is not None else ""
+    failure = device.shown_failure
+    doubt = _doubt(failure) if failure is not None else ""
     return [
         _shown(device.id),
         f"{device.state}, connected" if device.connected else device.state,
@@ -78,11 +78,6 @@ def _cells(device: DeviceSummary, now: float) -> list[str]:
         _shown(device.address),
         _shown(device.site),
     ]
-
-
-def shown_failure(device: DeviceSummary) -> LastFailure | None:
-    """Return the failure that its state is about: its own, or one that may have been another one's."""
-    return device.last_unclear if device.state == "unclear" else device.last_failure
 
 
 def padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
@@ -96,9 +91,13 @@ def padded(rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
 def _sums(devices: Sequence[DeviceSummary]) -> str:
     counts: Counter[str] = Counter(device.state for device in devices)
     said = ", ".join(f"{counts[state]:,} {state}" for state in STYLES if counts[state] or state != "unclear")
-    doubts = {_DOUBTS.get(failure.confidence, "?") for failure in map(shown_failure, devices) if failure is not None}
+    doubts = {_doubt(one.shown_failure) for one in devices if one.shown_failure is not None}
     legend = "".join(f"; {sign} {words}" for sign, words in _LEGEND.items() if sign in doubts)
     return f"{counted(len(devices), 'device')}: {said}{legend}"
+
+
+def _doubt(failure: LastFailure) -> str:
+    return _DOUBTS.get(failure.confidence, "?")
 
 
 def _shown(value: str | None) -> str:

@@ -55,6 +55,11 @@ class DeviceSummary(NamedTuple):
     serial: str | None
     tags: tuple[str, ...]
 
+    @property
+    def shown_failure(self) -> LastFailure | None:
+        """The failure that its state is about: its own, or one that may have been another one's."""
+        return self.last_unclear if self.state == "unclear" else self.last_failure
+
 
 _ALL: Final = """
 WITH ids AS (
@@ -163,7 +168,7 @@ def ids_like(connection: sqlite3.Connection, beginning: str, most: int) -> list[
 
 
 def _urgency(device: DeviceSummary) -> tuple[int, float, str]:
-    failure = {"failing": device.last_failure, "unclear": device.last_unclear}.get(device.state)
+    failure = device.shown_failure if device.state in ("failing", "unclear") else None
     moment = failure.moment if failure is not None else device.last_success
     return _ORDER[device.state], -(moment or 0.0), device.id
 
