@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from doorlog.simulation.client import TlsClient, connect_packet, dial
+from doorlog.simulation.client import TlsClient, dial
+from doorlog.simulation.packets import connect_packet
 from doorlog.simulation.profiles import PROFILES, client_context
 from support.doors import FREE, OpenDoor, open_door
 from support.pki import Pki
@@ -35,7 +36,7 @@ async def test_it_is_admitted_from_its_address_and_says_goodbye(pki: Pki, listen
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["openssl-3"], pki.cafile))
         port = client.port
-        assert await client.connect(connect_packet("pump-17", 90, clean_session=False))
+        assert await client.connect(connect_packet("pump-17", keep_alive=90, clean_session=False))
         connect = await opened.connect()
         await client.disconnect()
 
@@ -49,7 +50,7 @@ async def test_it_is_admitted_from_its_address_and_says_goodbye(pki: Pki, listen
 async def test_a_session_is_lost(pki: Pki, listeners: Listeners, how: str, code: str) -> None:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["openssl-3"], pki.cafile))
-        await client.connect(connect_packet("pump-17", 90, clean_session=True))
+        await client.connect(connect_packet("pump-17", keep_alive=90, clean_session=True))
         client.close(how)  # type: ignore[arg-type]  # one of the two above
 
         assert (await opened.disconnect()).event.code == code
@@ -68,7 +69,7 @@ async def test_it_turns_the_server_down(pki: Pki, listeners: Listeners, profile:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES[profile], pki.other_cafile))
         with pytest.raises(ssl.SSLError):
-            await client.connect(connect_packet("pump-17", 90, clean_session=True))
+            await client.connect(connect_packet("pump-17", keep_alive=90, clean_session=True))
         await client.refuse(refusal)  # type: ignore[arg-type]  # one of the three above
 
         assert (await opened.connect()).event.code == code
@@ -79,11 +80,11 @@ async def test_it_resumes_its_session(pki: Pki, listeners: Listeners, profile: s
     context = client_context(PROFILES[profile], pki.cafile)
     async with open_door(listeners=listeners) as opened:
         first = await client_of(opened, context)
-        await first.connect(connect_packet("pump-17", 90, clean_session=True))
+        await first.connect(connect_packet("pump-17", keep_alive=90, clean_session=True))
         session = first.session
         await first.disconnect()
         again = await client_of(opened, context, session)
-        await again.connect(connect_packet("pump-17", 90, clean_session=True))
+        await again.connect(connect_packet("pump-17", keep_alive=90, clean_session=True))
         await again.disconnect()
 
         resumed = [(await opened.connect(number)).tls for number in (1, 2)]
@@ -95,7 +96,7 @@ async def test_the_server_turns_it_down(pki: Pki, listeners: Listeners) -> None:
     async with open_door(listeners=listeners) as opened:
         client = await client_of(opened, client_context(PROFILES["rtos-1.3"], pki.cafile))
 
-        assert not await client.connect(connect_packet("pump-17", 90, clean_session=True))
+        assert not await client.connect(connect_packet("pump-17", keep_alive=90, clean_session=True))
         client.close("close")
         assert (await opened.connect()).event.code == "client_certificate_missing"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from doorlog.events.records import ConnectEvent, Event
-from doorlog.simulation.client import TlsClient, connect_packet, dial
+from doorlog.simulation.client import TlsClient, dial
 from doorlog.simulation.host import Host
+from doorlog.simulation.packets import connect_packet
 from doorlog.simulation.pki import Pki
 from doorlog.simulation.plan import Plan
 from doorlog.simulation.profiles import PROFILES, client_context
@@ -22,7 +23,7 @@ async def test_it_keeps_its_ports_and_serves_the_other_chain(tmp_path: Path) -> 
         targets.add((host.target(mutual=False), host.target(mutual=True)))
         client = TlsClient(await dial("127.1.1.1", host.target(mutual=False)), context, "mqtt.example.com")
         left.append(client)
-        assert await client.connect(connect_packet("pump-1", 30, clean_session=True))
+        assert await client.connect(connect_packet("pump-1", keep_alive=30, clean_session=True))
         await host.stop()
     for client in left:
         client.close("close")

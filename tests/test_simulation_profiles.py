@@ -7,8 +7,9 @@ import ssl
 import pytest
 
 from doorlog.events.codes import Action
-from doorlog.simulation.client import TlsClient, connect_packet, dial
+from doorlog.simulation.client import TlsClient, dial
 from doorlog.simulation.models import MODELS
+from doorlog.simulation.packets import connect_packet
 from doorlog.simulation.profiles import PROFILES, client_context
 from support.doors import FREE, OpenDoor, open_door
 from support.pki import Pki
@@ -38,7 +39,7 @@ async def test_each_profile_connects_with_a_ja4_of_its_own(pki: Pki) -> None:
             connected = await dial("127.0.7.7", at(opened))
             host = "localhost" if profile.server_name else None
             client = TlsClient(connected, client_context(profile, pki.cafile), host)
-            assert await client.connect(connect_packet(name, 60, clean_session=True))
+            assert await client.connect(connect_packet(name, keep_alive=60, clean_session=True))
             await client.disconnect()
         await opened.event(Action.DISCONNECT, len(PROFILES))
         connects = [await opened.connect(number + 1) for number in range(len(PROFILES))]

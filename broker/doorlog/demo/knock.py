@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from doorlog.demo.cast import CERTIFIED, Visitor, Way
-from doorlog.demo.packets import MQTT_3_1_1, MQTT_5_0, connect
 from doorlog.errors import AddressError
 from doorlog.simulation.client import TlsClient, dial
+from doorlog.simulation.packets import MQTT_3_1_1, MQTT_5_0, connect_packet
 from doorlog.simulation.profiles import PROFILES, client_context
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Knocker:
         return port
 
     async def _talk(self, dialled: socket.socket, visitor: Visitor, way: Way) -> None:
-        said = connect(visitor.name, self._credentials(visitor, way)) if way == "plain_mqtt" else _RAW.get(way)
+        said = connect_packet(visitor.name, self._credentials(visitor, way)) if way == "plain_mqtt" else _RAW.get(way)
         if said is not None:
             await _say(dialled, said)
             return
@@ -93,7 +93,7 @@ class Knocker:
     async def _over_tls(self, client: TlsClient, visitor: Visitor, way: Way) -> None:
         will = "alarms/all" if way == "forbidden_will" else None
         level = MQTT_5_0 if way == "mqtt_5" else MQTT_3_1_1
-        packet = connect(visitor.name, self._credentials(visitor, way), will_topic=will, level=level)
+        packet = connect_packet(visitor.name, self._credentials(visitor, way), will_topic=will, level=level)
         try:
             if await client.connect(packet):
                 await client.disconnect()

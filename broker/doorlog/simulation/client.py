@@ -37,13 +37,6 @@ async def dial(source: str, target: tuple[str, int]) -> socket.socket:
     return dialled
 
 
-def connect_packet(client_id: str, keep_alive: int, *, clean_session: bool) -> bytes:
-    """Return a CONNECT of MQTT 3.1.1 (3.1) without user name; the client id has at most 100 ASCII characters."""
-    name = client_id.encode("ascii")
-    body = b"\x00\x04MQTT\x04" + bytes([2 * clean_session]) + struct.pack(">HH", keep_alive, len(name)) + name
-    return bytes([0x10, len(body)]) + body
-
-
 class TlsClient:
     """A TLS client on a connected socket.
 

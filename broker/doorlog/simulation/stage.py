@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
-from doorlog.simulation.client import TlsClient, connect_packet, dial
+from doorlog.simulation.client import TlsClient, dial
+from doorlog.simulation.packets import connect_packet
 from doorlog.simulation.profiles import PROFILES, client_context
 from doorlog.simulation.scoring import Failure, failure_of, is_failure
 from doorlog.simulation.steps import Attempt, End, Restart, Step, Visit
@@ -131,7 +132,9 @@ class Stage:
             client.close("close")
             return False
         try:
-            packet = connect_packet(device.id, device.model.keep_alive, clean_session=device.model.clean_session)
+            packet = connect_packet(
+                device.id, keep_alive=device.model.keep_alive, clean_session=device.model.clean_session
+            )
             return await client.connect(packet)
         except ssl.SSLError:
             await client.refuse(device.model.refusal)
