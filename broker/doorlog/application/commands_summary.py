@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,8 +17,7 @@ from doorlog.errors import DoorlogError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from doorlog.readers.summary import Summary
-    from doorlog.readers.troubles import Headline
+    from doorlog.readers.troubles import Remembered
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
 # ruff: noqa: PLC0415, FBT002
@@ -52,6 +52,7 @@ def summary(
     from doorlog.application.summary_output import as_plain_summary, print_summary
     from doorlog.readers.filters import moment
     from doorlog.readers.summary import summary_of
+    from doorlog.readers.troubles import judged
 
     now = datetime.now(UTC)
     end = understood("--until", until, lambda text: moment(text, now, local=True)) or now
@@ -67,7 +68,7 @@ def summary(
             working(table, "reading"),
         ):
             found = summary_of(table, start, end)
-        found, headline = _with_directory(find_directory(log, config, None), found)
+        found, headline = judged(found, _remembered(find_directory(log, config, None), found.names))
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     if as_json:
@@ -76,20 +77,14 @@ def summary(
         print_summary(found, top, headline, same_log(log, config))
 
 
-def _with_directory(directory: Path | None, found: Summary) -> tuple[Summary, Headline]:
-    """Tell more of the devices, as far as they are remembered."""
+def _remembered(directory: Path | None, devices: list[str]) -> Remembered | None:
+    """Ask the directory; None where it is not there, or can not be read: the log tells enough."""
     from doorlog.application.directory_options import opened
     from doorlog.identity.overview import admissions, own_failures
-    from doorlog.readers.summary import vouched
-    from doorlog.readers.troubles import headline_of
+    from doorlog.readers.troubles import Remembered
 
-    names = [one.device for one in found.devices if one.device is not None]
     if directory is None or not directory.exists():
-        return found, headline_of(found)
-    try:
-        with opened(directory) as connection:
-            admitted = {name: datetime.fromtimestamp(at, UTC) for name, at in admissions(connection, names).items()}
-            found = vouched(found, own_failures(connection, names))
-    except DoorlogError:  # the log tells enough
-        return found, headline_of(found)
-    return found, headline_of(found, admitted)
+        return None
+    with suppress(DoorlogError), opened(directory) as connection:
+        return Remembered(admissions(connection, devices), own_failures(connection, devices))
+    return None

@@ -160,6 +160,11 @@ class Summary:
     stopped: datetime | None = None
 
     @property
+    def names(self) -> list[str]:
+        """Devices that failed and are known by name."""
+        return [one.device for one in self.devices if one.device is not None]
+
+    @property
     def is_comparable(self) -> bool:
         """Whether there was anything in the span before: else all is new, which says nothing."""
         return self.before[0] > 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,10 +15,10 @@ from doorlog.events.codes import (
     refuses_our_certificate,
 )
 from doorlog.events.explanations import explanation
+from doorlog.readers.summary import vouched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from doorlog.readers.summary import Failing, Summary
 
@@ -49,6 +50,29 @@ class Headline(NamedTuple):
     """What the code means; empty without one."""
     codes: Sequence[str] = ()
     """All codes that the sentence is about."""
+
+
+class Remembered(NamedTuple):
+    """What the directory of devices knows of those that failed."""
+
+    admissions: Mapping[str, float]
+    """When they were last admitted, seconds since 1970, UTC."""
+    own_failures: Collection[str]
+    """Those whose failures are their own, also where only a name says it."""
+
+
+def judged(summary: Summary, remembered: Remembered | None) -> tuple[Summary, Headline]:
+    """Return a summary with what is remembered of its devices, and what there is to know first.
+
+    Args:
+        summary: Of a span that ends now.
+        remembered: None where nothing is.
+    """
+    if remembered is None:
+        return summary, headline_of(summary)
+    known = vouched(summary, remembered.own_failures)
+    admitted = {name: datetime.fromtimestamp(moment, UTC) for name, moment in remembered.admissions.items()}
+    return known, headline_of(known, admitted)
 
 
 def headline_of(summary: Summary, admissions: Mapping[str, datetime] | None = None) -> Headline:

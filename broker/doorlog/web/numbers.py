@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
@@ -15,10 +15,10 @@ from doorlog.identity.store import open_to_read
 from doorlog.readers.changes import MOST_ATTEMPTS, attempts_of, break_of
 from doorlog.readers.files import open_log
 from doorlog.readers.history import ambiguous_of
-from doorlog.readers.summary import summary_of, vouched
+from doorlog.readers.summary import summary_of
 from doorlog.readers.table import open_table
 from doorlog.readers.timeline import marks_of, timeline_of
-from doorlog.readers.troubles import headline_of
+from doorlog.readers.troubles import Remembered, judged
 from doorlog.web.chart import chart_of
 
 if TYPE_CHECKING:
@@ -74,12 +74,11 @@ class Numbers:
         with open_table(self._log, since=before, until=until, index=self._index, memory=_MEMORY) as table:
             summary = summary_of(table, since, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
-        now, ids = time.time(), [one.device for one in summary.devices if one.device is not None]
-        known = self._known(lambda known: admissions(known, ids))
-        summary = vouched(summary, self._known(lambda known: own_failures(known, ids)) or ())
-        admitted = None if known is None else {id_: datetime.fromtimestamp(at, UTC) for id_, at in known.items()}
+        now, names = time.time(), summary.names
+        remembered = self._known(lambda known: Remembered(admissions(known, names), own_failures(known, names)))
+        summary, headline = judged(summary, remembered)
         return {
-            "headline": headline_of(summary, admitted),
+            "headline": headline,
             "summary": summary,
             "timeline": timeline,
             "chart": chart_of(timeline),
