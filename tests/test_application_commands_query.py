@@ -167,16 +167,19 @@ def test_ctrl_c_ends_it_without_a_word(log: WrittenLog, tmp_path: Path, sql: str
     argv = [*DOORLOG, "query", sql, "--log", str(log.live)]
     environment = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
-        assert process.stderr is not None
-        while not any(temporary.iterdir()):
-            assert process.poll() is None
-        begun = cpu_seconds(process)
-        while cpu_seconds(process) < begun + 0.3:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        try:
+            assert process.stderr is not None
+            while not any(temporary.iterdir()):
+                assert process.poll() is None
+            begun = cpu_seconds(process)
+            while cpu_seconds(process) < begun + 0.3:
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
 
-        assert process.wait(timeout=10) == 130
-        assert process.stderr.read().strip() == b""
+            assert process.wait(timeout=30) == 130
+            assert process.stderr.read().strip() == b""
+        finally:
+            process.kill()  # one that goes on would be waited for
     assert list(temporary.iterdir()) == []
 
 

@@ -37,7 +37,6 @@ TESTED_THROUGH = {
     "test_application_verify_output.py": "test_application_commands_verify.py",
     "test_application_show_output.py": "test_application_commands_show.py",
     "test_application_tail_output.py": "test_application_commands_tail.py",
-    "test_application_log_table.py": "test_application_commands_query.py",
     "test_application_query_output.py": "test_application_commands_query.py",
     "test_application_summary_output.py": "test_application_commands_summary.py",
     "test_web_numbers.py": "test_web_pages.py",

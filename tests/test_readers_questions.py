@@ -1,72 +1,32 @@
-"""Questions to DuckDB, and what Ctrl-C makes of them."""
+"""Questions to DuckDB: who waits for an answer hears signals."""
 
 from __future__ import annotations
 
 import os
 import signal
-from threading import Event, Thread
+from threading import Event
 
 import duckdb
 import pytest
 
-from doorlog.readers.questions import Questions
-
-SLOW = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = 7"
+from doorlog.readers.questions import asked
 
 
 def test_an_answer_and_an_error_come_back() -> None:
-    connection = duckdb.connect()
-    questions = Questions(connection)
-
-    assert questions.ask(lambda: 42) == 42
+    assert asked(lambda: 42) == 42
     with pytest.raises(duckdb.ParserException):
-        questions.ask(lambda: connection.execute("selec 1"))
-    questions.close()
-    with pytest.raises(duckdb.ConnectionException):
-        connection.execute("SELECT 1")
+        asked(lambda: duckdb.connect().execute("selec 1"))
 
 
-def test_ctrl_c_ends_a_question() -> None:
-    connection = duckdb.connect()
-    questions = Questions(connection)
-    asked = Event()
+def test_a_signal_is_heard_while_the_answer_is_waited_for() -> None:
+    heard = Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.set())
 
-    def interrupt() -> None:
-        asked.wait()
-        os.kill(os.getpid(), signal.SIGINT)
+    def ask() -> bool:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return heard.wait(10)
 
-    def ask() -> None:
-        asked.set()
-        connection.execute(SLOW)
-
-    other = Thread(target=interrupt)
-    other.start()
-    with pytest.raises(KeyboardInterrupt):
-        questions.ask(ask)
-    other.join()
-    questions.close()
-
-
-def test_work_that_can_not_be_interrupted_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("doorlog.readers.questions._PATIENCE", 0.01)
-    connection = duckdb.connect()
-    questions = Questions(connection)
-    asked, done = Event(), Event()
-
-    def interrupt() -> None:
-        asked.wait()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def ask() -> None:
-        asked.set()
-        done.wait()
-
-    other = Thread(target=interrupt)
-    other.start()
-    with pytest.raises(KeyboardInterrupt):
-        questions.ask(ask)
-    other.join()
-    questions.close()
-    assert connection.execute("SELECT 1").fetchall() == [(1,)], "still open: closing would wait"
-    done.set()
-    connection.close()
+    try:
+        assert asked(ask)
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -41,13 +41,13 @@ def query(
     Printed are aligned columns on a terminal (row by row where they are too wide), tab-separated ones in a pipe, and
     with --json an object a line.
     """
-    from doorlog.application.log_table import ended_by_ctrl_c, table_of, working
+    from doorlog.application.log_table import table_of, working
     from doorlog.application.query_output import print_answer
     from doorlog.application.tail_output import let_go_of_stdout
 
     text = sys.stdin.read(_LONGEST) if sql == "-" else sql
     try:
-        with ended_by_ctrl_c(), table_of(log_of(log, config)) as table:
+        with table_of(log_of(log, config)) as table:
             with working(table, "asking"):
                 answer = table.ask(text)
             print_answer(answer, as_json=as_json)

@@ -48,7 +48,7 @@ def summary(
     New is what did not happen in the span of the same length before. Also told: which certificates were served, and how
     many devices took them.
     """
-    from doorlog.application.log_table import ended_by_ctrl_c, table_of, working
+    from doorlog.application.log_table import table_of, working
     from doorlog.application.summary_output import as_plain_summary, print_summary
     from doorlog.readers.filters import moment
     from doorlog.readers.summary import summary_of
@@ -62,11 +62,7 @@ def summary(
     try:
         path = log_of(log, config)
         before = start - (end - start)
-        with (
-            ended_by_ctrl_c(),
-            table_of(path, since=before, until=end) as table,
-            working(table, "reading"),
-        ):
+        with table_of(path, since=before, until=end) as table, working(table, "reading"):
             found = summary_of(table, start, end)
         found, headline = judged(found, _remembered(find_directory(log, config, None), found.names))
     except DoorlogError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def table_of(log: Path, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Table]:
-    """Open a log as a table.
+    """Open a log as a table. Ctrl-C ends the process at once and without a word, with the exit code of a shell's.
 
     Args:
         log: The live file, or a folder that holds one log.
@@ -32,17 +33,41 @@ def table_of(log: Path, *, since: datetime | None = None, until: datetime | None
     Raises:
         LogError: It can not be read, or DuckDB is not installed.
     """
-    with open_table(log, since=since, until=until, index=LogIndex(log).of) as table:
-        yield table
+    try:
+        with open_table(log, since=since, until=until, index=LogIndex(log).of) as table, _ended_by_ctrl_c(table):
+            yield table
+    except KeyboardInterrupt:  # while it was opened
+        os._exit(_INTERRUPTED)
+
+
+_INTERRUPTED: Final = 128 + signal.SIGINT
+_TIDY_LINE: Final = "\r\x1b[2K\x1b[?25h"
+"""Takes a sign of life away, and brings the cursor back (ECMA-48; DECTCEM)."""
 
 
 @contextmanager
-def ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: DuckDB may be deep in work, and Python takes its time to tidy up."""
+def _ended_by_ctrl_c(table: Table) -> Iterator[None]:
+    """End the process from the signal's handler itself.
+
+    A KeyboardInterrupt would be lost where Python happens to be in a finalizer or a weak reference's callback, which it
+    often is between two batches of rows; and DuckDB may be deep in work that nothing interrupts.
+    """
+
+    def end(*_: object) -> None:
+        table.abandon()
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _TIDY_LINE.encode())
+        os._exit(_INTERRUPTED)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # as nohup wants it
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
     try:
         yield
-    except KeyboardInterrupt:
-        os._exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

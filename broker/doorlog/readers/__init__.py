@@ -28,7 +28,7 @@ And those that count, with DuckDB:
     spans        which files can hold records of a span of time
     held         the files of a log, held open whatever becomes of their names
     views        the views ``records`` and ``lines`` over them
-    questions    what is asked can be interrupted
+    questions    who waits for an answer hears signals
     table        what is asked of the views
     log_index    what is kept of each closed segment
     summary      what happened in a span of time

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from errno import EMFILE
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
@@ -68,6 +69,10 @@ class Links:
     def __exit__(self, *_: object) -> None:
         """Let go of all of them."""
         self._stack.close()
+
+    def abandon(self) -> None:
+        """Remove the links alone, at once; never raises."""
+        rmtree(self._folder, ignore_errors=True)
 
     def add(self, path: Path, suffix: str) -> tuple[str, int]:
         """Open a file for reading.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from doorlog.errors import LogError, QueryError
 from doorlog.readers.files import telling
 from doorlog.readers.held import Links, hold
-from doorlog.readers.questions import Questions
+from doorlog.readers.questions import asked
 from doorlog.readers.views import Views
 
 if TYPE_CHECKING:
@@ -45,17 +45,13 @@ class Table:
 
     Args:
         connection: Where the views are.
-        questions: Asks there.
         views: The views.
         links: What they read.
         size: Bytes on disk of what is looked at.
     """
 
-    def __init__(
-        self, connection: DuckDBPyConnection, questions: Questions, views: Views, links: Links, size: int
-    ) -> None:
+    def __init__(self, connection: DuckDBPyConnection, views: Views, links: Links, size: int) -> None:
         self._connection = connection
-        self._questions = questions
         self._views = views
         self._links = links
         self.size = size
@@ -97,6 +93,10 @@ class Table:
             raise self._error(error) from error
         return Answer([name for name, *_ in described], [str(kind) for _, kind, *_ in described], self._fetched(first))
 
+    def abandon(self) -> None:
+        """Leave nothing behind on disk, whatever is being asked: the process is about to end. Never raises."""
+        self._links.abandon()
+
     def _begun(self, statement: Any) -> tuple[list[Row], list[tuple[Any, ...]]]:
         result = self._connection.execute(statement)
         described = list(result.description or [])
@@ -108,7 +108,7 @@ class Table:
         try:
             while rows:
                 yield from rows
-                rows = self._questions.ask(lambda: self._connection.fetchmany(_BATCH))
+                rows = asked(lambda: self._connection.fetchmany(_BATCH))
         except duckdb.Error as error:
             if self._is_mended(error):
                 raise LogError("what was kept of a closed segment is damaged, and deleted: ask again") from error
@@ -126,7 +126,7 @@ class Table:
                     raise
                 return ask()
 
-        return self._questions.ask(answer)
+        return asked(answer)
 
     def _is_mended(self, error: Exception) -> bool:
         """Whether an error came of what is kept but damaged, which is no longer used now."""
@@ -182,12 +182,12 @@ def open_table(
     Raises:
         LogError: There is no log, it can not be read, or DuckDB is not installed.
     """
-    with Links() as links, closing(Questions(connection := connect(memory))) as questions:
+    with Links() as links, closing(connect(memory)) as connection:
         with telling(log):
             files = hold(log, links, since, until)
             views = Views(connection, files, index, links)
         _make(views, links)
-        yield Table(connection, questions, views, links, sum(held.size for held in files))
+        yield Table(connection, views, links, sum(held.size for held in files))
 
 
 def _make(views: Views, links: Links) -> None:
