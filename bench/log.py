@@ -25,7 +25,7 @@ from bench.meters import resident_bytes
 from bench.results import Row, as_markdown, number
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.stated import identify
-from doorlog.log import open_log, service_part
+from doorlog.log.opening import open_log, service_part
 from doorlog.settings.log_models import LogSettings
 
 MODES: tuple[str, ...] = ("best_effort", "durable", "strict")

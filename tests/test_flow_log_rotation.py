@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from doorlog.events.sentences import message_of
-from doorlog.log import Log, open_log
 from doorlog.log.archive import Archive
 from doorlog.log.faults import Faults
+from doorlog.log.opening import open_log
+from doorlog.log.writer import Log
 from doorlog.settings.log_models import LogSettings
 from support.events import SERVICE, failed_connect, stopped_audit
 from support.whole_log import of_action, read_log

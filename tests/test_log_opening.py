@@ -11,7 +11,7 @@ from structlog.processors import EventRenamer
 
 from doorlog.errors import SettingsError, SinkError
 from doorlog.events.records import Event
-from doorlog.log import open_log, service_part
+from doorlog.log.opening import open_log, service_part
 from doorlog.settings.log_models import CheckpointSettings, FileLogSettings, LogSettings
 from support.events import SERVICE, failed_connect, one_of_each
 from support.records import parse_records, read_records, sequences
@@ -84,7 +84,7 @@ def test_file_standard_output_and_console_at_once(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from doorlog.log import open_log
+from doorlog.log.opening import open_log
 from doorlog.settings.log_models import LogSettings
 sys.path.insert(0, sys.argv[2])
 from support.events import SERVICE, one_of_each

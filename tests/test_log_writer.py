@@ -271,7 +271,7 @@ def test_a_program_that_ends_without_closing_has_its_records_written(tmp_path: P
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from doorlog.log import open_log
+from doorlog.log.opening import open_log
 from doorlog.settings.log_models import LogSettings
 from support.events import SERVICE, one_of_each
 log = open_log(LogSettings(file={{"path": sys.argv[1]}}), service=SERVICE, message_of=str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import tempfile
@@ -88,6 +87,8 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 
 def _played(folder: Path) -> Played:
     """Play, and tell whoever waits in front of a terminal what goes on."""
+    import asyncio
+
     from rich.console import Console
 
     from doorlog.demo.play import play

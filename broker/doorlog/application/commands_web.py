@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -55,6 +54,8 @@ def web(
     in the folder "index" beside them, and can be deleted. By default only this machine can reach it; anywhere else it
     needs a password, and something in front of it that speaks TLS.
     """
+    import asyncio
+
     try:
         address = _address(bind)
         password = _password(password_file, address[0])

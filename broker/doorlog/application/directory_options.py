@@ -36,13 +36,13 @@ def find_directory(log: Path | None, config: Path | None, directory: Path | None
         SettingsError: The configuration can not be read.
         typer.BadParameter: A log and a configuration are given.
     """
-    from doorlog.identity.directory import directory_path
-    from doorlog.settings.load import load_settings
-
     refuse_both(log, config)
     if directory is not None:
         return directory
     if config is not None:
+        from doorlog.identity.directory import directory_path
+        from doorlog.settings.load import load_settings
+
         return directory_path(load_settings(config))
     place = log_of(log, config)
     return (place.parent if place.is_file() or place.suffix == ".jsonl" else place) / "devices.db"

@@ -33,7 +33,8 @@ from doorlog.events.codes import Action
 from doorlog.events.sentences import message_of, reason_of
 from doorlog.identity.directory import Directory, directory_path
 from doorlog.identity.naming import Naming
-from doorlog.log import Log, open_log, service_part
+from doorlog.log.opening import open_log, service_part
+from doorlog.log.writer import Log
 from doorlog.settings.models import DoorSettings, Settings
 from doorlog.watch.alert_rules import Sample
 

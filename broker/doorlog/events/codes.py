@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Action(StrEnum):
@@ -175,3 +176,8 @@ def leaves_at_our_certificate(code: str | None) -> bool:
 def lacks_good_certificate(code: str | None) -> bool:
     """Whether it was we who did not accept the device's certificate, or there was none."""
     return (code or "").startswith("client_certificate_")
+
+
+NEVER_ADMITTED: Final = "no device of this name was ever admitted"
+NEVER_HERE: Final = "this device was never admitted from this address"
+"""Evidence that speaks against a name which a refused CONNECT wrote."""

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from doorlog.events.base import Count, Part, Text
-
-NEVER_ADMITTED: Final = "no device of this name was ever admitted"
-NEVER_HERE: Final = "this device was never admitted from this address"
-"""Evidence that speaks against a name which a refused CONNECT wrote."""
 
 
 class CandidatePart(Part):

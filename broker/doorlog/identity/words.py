@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from doorlog.events.device_parts import NEVER_ADMITTED, NEVER_HERE
+from doorlog.events.codes import NEVER_ADMITTED, NEVER_HERE
 from doorlog.identity.likelihood import accepted
 
 if TYPE_CHECKING:

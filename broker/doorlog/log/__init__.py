@@ -24,9 +24,6 @@ Read in the order in which an event passes through:
     status        how the log does, in numbers
     schema        what a record looks like, as JSON Schema
     opening       open_log: all of it from its settings
+
+Nothing is imported here: whoever reads a log needs few of these, and should not wait for the others.
 """
-
-from doorlog.log.opening import open_log, service_part
-from doorlog.log.writer import Log
-
-__all__ = ["Log", "open_log", "service_part"]

@@ -10,8 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from doorlog.events.codes import Action, Code, Outcome
-from doorlog.events.device_parts import NEVER_ADMITTED, NEVER_HERE
+from doorlog.events.codes import NEVER_ADMITTED, NEVER_HERE, Action, Code, Outcome
 from doorlog.readers.filters import Filters
 from doorlog.readers.pages import page_of
 from doorlog.readers.record import text_at, value_at

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from doorlog import __version__
 from doorlog.errors import SettingsError
 from doorlog.events.sentences import message_of, reason_of
-from doorlog.log import open_log, service_part
+from doorlog.log.opening import open_log, service_part
 from doorlog.settings.log_models import FileLogSettings, FloodSettings, LogSettings
 from doorlog.simulation.calendar import Calendar
 from doorlog.simulation.fleet import make_fleet

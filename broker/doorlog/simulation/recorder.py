@@ -13,7 +13,7 @@ from doorlog.events.records import ConnectEvent, DisconnectEvent, Event
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from doorlog.log import Log
+    from doorlog.log.writer import Log
     from doorlog.simulation.namer import Namer
     from doorlog.simulation.plan import Plan
 
