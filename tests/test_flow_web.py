@@ -12,7 +12,7 @@ from support.web import browser_page, problems, served
 from support.web_log import HOSTILE, Day, rotation
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route
 
 ROWS = "#records tbody tr"
 
@@ -52,6 +52,52 @@ async def test_a_storm_keeps_the_page_alive(day: Day) -> None:
             day.attempt(0, "not_tls", message=f"visitor {number}")
         await page.wait_for_selector(f"{ROWS}:first-child >> text=visitor 2999")
         assert await page.locator(ROWS).count() == 200
+
+
+@pytest.fixture
+def far_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Day:
+    """Each page looks at one segment of twenty: a device is in the first, and in the sixteenth."""
+    monkeypatch.setattr("doorlog.web.pages._BUDGET", 1)
+    day = Day(tmp_path)
+    for number in range(20):
+        day.attempt(1, "bad_password", "valve-2" if number in (0, 15) else "pump-17")
+        day.log.rotate()
+    day.attempt(0, "bad_password", "pump-17")
+    return day
+
+
+async def test_what_is_far_back_appears_by_itself(far_back: Day) -> None:
+    async with served(far_back.log.live) as site, browser_page(site) as page:
+        await page.goto(f"{site.url}/log?device=valve-2")
+        await page.wait_for_selector(f"{ROWS} >> text=record 16")
+        assert await page.locator("#nothing").count() == 0
+
+        await page.wait_for_selector(".more:not(:has(button)) >> text=older")
+        assert await page.locator(ROWS).count() == 1, "after so many looks it is asked whether to go on"
+        async with page.expect_navigation():
+            await page.click(".more a")
+        await page.wait_for_selector(".more:not(:has(button)) >> text=older")
+        assert await page.locator("#nothing").count() == 1
+        await page.click(".more a")
+        await page.wait_for_selector(f"{ROWS} >> text=record 1:")
+        await page.wait_for_selector("text=here the log begins")
+
+
+async def test_looking_further_back_can_be_stopped(far_back: Day) -> None:
+    async with served(far_back.log.live) as site, browser_page(site) as page:
+        held = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await held.wait()
+            await route.continue_()
+
+        await page.route("**/log?*below=*", hold)
+        await page.goto(f"{site.url}/log?device=valve-2")
+        await page.click("text=Stop")
+        held.set()
+        await page.wait_for_selector(".more:not(:has(button)) >> text=older")
+        assert await page.locator("#nothing").count() == 1
+        assert await problems(page) == []
 
 
 async def test_an_attempt_is_opened_by_keyboard(day: Day) -> None:

@@ -74,6 +74,20 @@ def test_a_page_looks_at_a_bounded_part_and_says_how_far(log: WrittenLog) -> Non
     assert list(filter(None, leafed(log, Filters(device="pump-17"), 5, budget=1))) == [[21], [11], [1]]
 
 
+def test_a_segment_is_begun_while_there_is_time_for_it(log: WrittenLog) -> None:
+    live = log.live.stat().st_size
+
+    first = page(log, Filters(device="nobody"), budget=2 * live)
+    assert (first.older, first.looked_at) == (21, live)
+    assert page(log, Filters(device="nobody"), budget=5 * live).older == 11
+    assert page(log, Filters(device="nobody"), budget=100 * live).older is None
+    assert leafed(log, Filters(), 100, budget=2 * live) == [
+        list(range(30, 20, -1)),
+        list(range(20, 10, -1)),
+        list(range(10, 0, -1)),
+    ]
+
+
 def test_a_jump_to_a_time_reads_what_is_before_it(log: WrittenLog) -> None:
     until = BEGAN + timedelta(minutes=14.5)
 

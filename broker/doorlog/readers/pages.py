@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 268_435_456
 """Bytes of records that are looked at for one page: about half a second."""
+_BEGINNABLE: Final = 4
+"""The part of the budget, as 1 in so many, up to which a further segment is begun."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class Page:
         reached: ``@timestamp`` of the earliest record that was looked at.
         looked_at: Bytes.
         damaged: Files that could not be read to their end.
+        is_cut: Whether looking ended for want of budget.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -40,6 +43,7 @@ class Page:
     reached: str | None = None
     looked_at: int = 0
     damaged: list[str] = field(default_factory=list)
+    is_cut: bool = False
 
 
 def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None, budget: int = BUDGET) -> Page:
@@ -50,13 +54,15 @@ def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None
         filters: What is wanted. Reading ends where records are older than ``since``.
         count: Records, at most.
         below: Only records with a lower ``event.sequence``; None for the end of the log.
-        budget: Bytes that are looked at, at most; of a closed segment, which is read as a whole, the last one counts.
+        budget: Bytes that are looked at, at most. A closed segment is read as a whole: it is begun while less than a
+            quarter of that is used.
 
     Raises:
         LogError: A file can not be read.
     """
     page = Page()
-    for block in _earlier(_blocks(log, filters, below, page), filters, below):
+    first = b""
+    for block in _earlier(_blocks(log, filters, below, page, budget), filters, below):
         first = block[: block.index(b"\n")]
         page.looked_at += len(block)
         for found in _wanted_of(block, filters, below):
@@ -69,8 +75,9 @@ def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None
         if is_older(first, filters):
             return page
         if page.looked_at >= budget:
-            page.older = sequence_of(first)
-            return page
+            page.is_cut = True
+            break
+    page.older = sequence_of(first) if page.is_cut else None
     return page
 
 
@@ -82,12 +89,15 @@ def _wanted_of(block: bytes, filters: Filters, below: int | None) -> Iterator[Fo
             yield found
 
 
-def _blocks(log: OpenLog, filters: Filters, below: int | None, page: Page) -> Iterator[bytes]:
+def _blocks(log: OpenLog, filters: Filters, below: int | None, page: Page, budget: int) -> Iterator[bytes]:
     """Yield the lines of a log, the last ones first, without those that are too late by the name of their file."""
     if log.live is not None:
         yield from blocks_backwards(log.live)
     for file in reversed(log.files if log.live is None else log.files[:-1]):
         if _may_hold(file, filters, below):
+            if page.looked_at * _BEGINNABLE > budget:
+                page.is_cut = True
+                return
             yield from _closed(file, page)
 
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from doorlog.web.live import Live
 
 _ROWS: Final = 100
-_BUDGET: Final = 134_217_728
-"""Bytes of the log that are looked at for one page, so that it is there within a blink."""
+_BUDGET: Final = 67_108_864
+"""Bytes of the log that are looked at for one page, so that it is there within a blink; the script looks further."""
 _SPANS: Final = {"1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _STATES: Final = get_args(State)
 _LONGEST: Final = 300

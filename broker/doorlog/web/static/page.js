@@ -3,6 +3,8 @@
 
 const MOST_ROWS = 200;
 const NUMBERS_EVERY_MS = 10_000;
+const ENOUGH_ROWS = 100;
+const MOST_LOOKS = 8; // each of them a bounded part of the log, together about a gigabyte
 
 // Made once: making one takes longer than everything else that a row needs.
 const CLOCK = new Intl.DateTimeFormat([], { timeStyle: "medium", hour12: false });
@@ -106,6 +108,33 @@ function live(table) {
   };
 }
 
+// What passes the filters may be far back: the page is there at once, and looks further by itself, part by part.
+async function lookFurther(table) {
+  const sign = document.createElement("span");
+  const stop = document.createElement("button");
+  let stopped = false;
+  sign.setAttribute("role", "status");
+  sign.textContent = "looking further back … ";
+  stop.type = "button";
+  stop.textContent = "Stop";
+  stop.onclick = () => { stopped = true; };
+  for (let looks = 0; looks < MOST_LOOKS && !stopped; looks += 1) {
+    const more = document.querySelector(".more[data-further]");
+    if (!more || table.tBodies[0].rows.length >= ENOUGH_ROWS) break;
+    more.prepend(sign, stop, " ");
+    const answer = await fetch(more.querySelector("a[rel=next]").href).catch(() => null);
+    if (!answer?.ok) break; // the link is still there
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html"); // no script of it is run
+    const rows = page.querySelectorAll("#records tbody tr");
+    if (rows.length) document.getElementById("nothing")?.remove();
+    table.tBodies[0].append(...rows);
+    more.replaceWith(page.querySelector(".more"));
+    localTimes(document);
+  }
+  sign.remove();
+  stop.remove();
+}
+
 function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
@@ -137,3 +166,5 @@ const busy = document.querySelector("[data-retry]");
 if (busy) setTimeout(() => location.reload(), 1_000 * busy.dataset.retry);
 const records = document.querySelector("table[data-events]");
 if (records) live(records);
+const further = document.querySelector(".more[data-further]");
+if (further) lookFurther(document.getElementById("records"));
