@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, closing
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from doorlog.identity.evidence import Evidence, Failure, Sighting, Whose
 from doorlog.identity.learner import Learner
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
+from doorlog.log.segments import segment_name
 from doorlog.readers.files import OpenLog, open_log
 from support.web import served
 from support.web_log import HOSTILE, Day, rotation
@@ -84,6 +86,32 @@ async def test_an_attempt_is_found_with_the_log_opened_as_often_as_it_is_read(
         assert len(opened) == 1
         assert (await site.get(f"/attempt/x-{day.log.sequence}")).status == 200
         assert len(opened) == 3
+
+
+async def test_an_attempt_is_looked_for_where_it_was_shown(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doorlog.web.pages._BUDGET", 1)
+    name = day.attempt(3, "server_certificate_unknown_ca", "pump-17")
+    async with served(day.log.live) as site:
+        rows = await site.get("/log")
+        (link,) = re.findall(rf'href="(/attempt/{name}[^"]+)"', rows.text)
+        day.log.rotate()
+        for hour in (2, 1):
+            day.attempt(hour, "not_tls")
+            begun = day.now - timedelta(hours=hour)
+            day.log.live.rename(day.log.live.with_name(segment_name(day.log.live, begun, day.log.sequence)))
+        day.attempt(0, "not_tls")
+        near = await site.get(link)
+        unplaced = await site.get(f"/attempt/{name}")
+        everywhere = await site.get(f"/attempt/{name}?all=1")
+        nowhere = await site.get("/attempt/nobody?all=1")
+
+    assert "?at=" in link
+    assert (near.status, unplaced.status, everywhere.status, nowhere.status) == (200, 404, 200, 404)
+    assert 'href="?all=1"' in near.text
+    assert 'href="?all=1"' in unplaced.text
+    assert 'href="?all=1"' not in everywhere.text + nowhere.text
+    assert "where it was looked for" in unplaced.text
+    assert "no attempt nobody in the log" in nowhere.text
 
 
 async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day) -> None:

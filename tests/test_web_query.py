@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorlog.events.codes import Code
-from doorlog.web.query import FIELDS, read_query
+from doorlog.web.query import FIELDS, attempt_url, read_query
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -54,6 +54,21 @@ def test_what_can_not_be_meant_has_no_effect_and_is_said(name: str, text: str) -
 
     assert list(query.mistakes) == [name]
     assert getattr(query.filters, name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "url"),
+    [
+        ("abc", None, "/attempt/abc"),
+        ("x-7", "2026-03-01T15:02:11Z", "/attempt/x-7?at=2026-03-01T15%3A02%3A11Z"),
+        ("abc", datetime(2026, 3, 1, 15, tzinfo=UTC), "/attempt/abc?at=2026-03-01T15%3A00%3A00%2B00%3A00"),
+        ("abc", 0.5, "/attempt/abc?at=1970-01-01T00%3A00%3A00.500000%2B00%3A00"),
+        ('/../?#"<', "\n&x=", "/attempt/%2F..%2F%3F%23%22%3C?at=%0A%26x%3D"),
+        (None, "", "/attempt/"),
+    ],
+)
+def test_the_address_of_an_attempt(name: str | None, at: str | datetime | float | None, url: str) -> None:
+    assert attempt_url(name, at) == url
 
 
 @pytest.mark.hypothesis

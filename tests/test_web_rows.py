@@ -25,7 +25,9 @@ def test_a_failure_with_its_device() -> None:
         }
     )
 
-    assert (found.state, found.what, found.sequence, found.link) == ("bad", "bad_password", 7, "abc")
+    assert (found.state, found.what, found.sequence, found.link) == (
+        "bad", "bad_password", 7, "/attempt/abc?at=2026-03-01T15%3A02%3A11Z"
+    )  # fmt: skip
     assert (found.device, found.shown, found.is_sure, found.candidates) == ("pump\u202e", "pump\\u202E", True, 2)
     assert found.message == "refused\\u000A"
     assert plain(found)["what"] == "bad_password"

@@ -19,6 +19,7 @@ And the commands that look for something:
     filters      which records are wanted
     tail         the last of them, from the end of the log on
     show         all records of one connection
+    near         the same, near where they are thought to be
     story        what happened to it, in words
     history      what happened to one device
 

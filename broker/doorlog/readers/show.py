@@ -29,12 +29,14 @@ class Shown:
         records: Its records.
         left_out: How many more there are.
         damaged: Files of the log that could not be read to their end.
+        is_cut: Whether only a part of the log was looked at, and more can be in the rest.
     """
 
     connection: str | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
     damaged: list[str] = field(default_factory=list)
+    is_cut: bool = False
 
 
 def shown(files: Callable[[], Iterable[LogFile]], name: str) -> Shown:
@@ -47,13 +49,18 @@ def shown(files: Callable[[], Iterable[LogFile]], name: str) -> Shown:
     Raises:
         LogError: A file can not be read.
     """
-    found = _with_name(files(), name)
-    named = next((record for record in found.records if text_at(record, "event", "id") == name), None)
-    connection = text_at(named, "doorlog", "connection_id") if named is not None else name
-    if named is not None and connection not in (None, name):
-        found = _with_name(files(), str(connection))
+    found = shown_in(files(), name)
+    connection = connection_of(found, name)
+    if connection not in (None, name):
+        found = shown_in(files(), str(connection))
     found.connection = connection if found.records else None
     return found
+
+
+def connection_of(found: Shown, name: str) -> str | None:
+    """Return the connection that a name stands for, if it is the ``event.id`` of what was found; else the name."""
+    named = next((record for record in found.records if text_at(record, "event", "id") == name), None)
+    return text_at(named, "doorlog", "connection_id") if named is not None else name
 
 
 def pretty(record: dict[str, Any], longest: int) -> list[str]:
@@ -72,8 +79,18 @@ def is_about(record: dict[str, Any], name: str) -> bool:
     return name in ids or name in items_at(record, "doorlog", "confirmed", "connection_ids")
 
 
-def _with_name(files: Iterable[LogFile], name: str) -> Shown:
-    found = Shown()
+def shown_in(files: Iterable[LogFile], name: str, found: Shown | None = None) -> Shown:
+    """Find the records with this id, of the connection with this id, and those that explain it.
+
+    Args:
+        files: Of the log, in order.
+        name: The id.
+        found: What was found before, and takes more.
+
+    Raises:
+        LogError: A file can not be read.
+    """
+    found = found or Shown()
     text = as_json(name)
     for line in lines_with(files, re.compile(b"(%b)" % re.escape(text)), {text}, found.damaged):
         record = parsed(line)

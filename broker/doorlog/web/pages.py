@@ -17,12 +17,14 @@ from doorlog.errors import DoorlogError
 from doorlog.events.codes import Code, Outcome, Stage
 from doorlog.identity.overview import State
 from doorlog.readers.files import open_log
+from doorlog.readers.filters import time_of
+from doorlog.readers.near import shown_near
 from doorlog.readers.pages import page_of
 from doorlog.readers.show import shown
 from doorlog.readers.story import story_of
 from doorlog.text import safe_text
 from doorlog.web.numbers import Numbers
-from doorlog.web.query import FIELDS, read_query
+from doorlog.web.query import FIELDS, attempt_url, read_query
 from doorlog.web.rows import row_of
 from doorlog.web.story import fields_of, stages_of
 from doorlog.web.turns import Turns
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from doorlog.readers.lines import LogFile
+    from doorlog.readers.files import OpenLog
+    from doorlog.readers.show import Shown
     from doorlog.web.live import Live
 
 _ROWS: Final = 100
@@ -69,7 +72,7 @@ class Pages:
         )
         self._templates.filters["safe_text"] = lambda text: safe_text(str(text), _LONGEST)
         self._templates.filters["clock"] = _clock
-        self._templates.globals["spans"] = _SPANS
+        self._templates.globals.update(spans=_SPANS, attempt_url=attempt_url)
 
     async def overview(self, request: Request) -> Response:
         """``/``: the frame at once; the numbers are fetched by the script, or by a link."""
@@ -111,19 +114,24 @@ class Pages:
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def attempt(self, request: Request) -> Response:
-        """``/attempt/ID``: one attempt, told as a story."""
-        name = request.path_params["name"]
+        """``/attempt/ID``: one attempt, told as a story; looked for near ``at``, or in all of the log."""
+        name, at = request.path_params["name"], time_of(request.query_params.get("at"))
+        budget = None if "all" in request.query_params else _BUDGET
         begun = time.perf_counter()
-        found = await asyncio.to_thread(self._shown_attempt, name)
+        found = await asyncio.to_thread(self._shown_attempt, name, at, budget)
         if not found.records:
-            return self._shown("error.html", HTTPStatus.NOT_FOUND, what=f"no attempt {safe_text(name, 80)} in the log",
-                               hint="It may have been deleted with the segment that it was in.")  # fmt: skip
+            where = "where it was looked for" if found.is_cut else "in the log"
+            hint = "It is elsewhere, or" if found.is_cut else "It"
+            return self._shown("error.html", HTTPStatus.NOT_FOUND, what=f"no attempt {safe_text(name, 80)} {where}",
+                               hint=f"{hint} may have been deleted with the segment that it was in.",
+                               is_cut=found.is_cut)  # fmt: skip
         return self._shown(
             "attempt.html",
             name=found.connection or name,
             steps=story_of(found.records, found.connection),
             stages=stages_of(found.records),
             records=[fields_of(record) for record in found.records],
+            is_cut=found.is_cut,
             device=next((one for record in found.records if (one := _device_of(record))), None),
             took=time.perf_counter() - begun,
         )
@@ -182,14 +190,16 @@ class Pages:
         with open_log(self._log) as opened:
             return page_of(opened, query.filters, _ROWS, query.below, _BUDGET)
 
-    def _shown_attempt(self, name: str) -> Any:
+    def _shown_attempt(self, name: str, at: datetime | None, budget: int | None) -> Shown:
         with ExitStack() as stack:
 
-            def files() -> list[LogFile]:
+            def opened() -> OpenLog:
                 stack.close()  # of a first reading
-                return stack.enter_context(open_log(self._log)).files
+                return stack.enter_context(open_log(self._log))
 
-            return shown(files, name)
+            if budget is None:
+                return shown(lambda: opened().files, name)
+            return shown_near(opened, name, budget, at)
 
     def _shown(self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(**values), status)

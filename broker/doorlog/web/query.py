@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from doorlog.events.codes import Outcome, Stage
 from doorlog.readers.filters import Filters, moment, network
@@ -77,6 +77,19 @@ def read_query(parameters: Mapping[str, str], now: datetime | None = None) -> Qu
         checkpoints=False,
     )
     return Query(values, filters, _number(parameters.get("below", "")), mistakes)
+
+
+def attempt_url(name: str | None, at: str | datetime | float | None) -> str:
+    """Return the address of an attempt.
+
+    Args:
+        name: ``doorlog.connection_id``, or ``event.id`` of one of its records; whatever stands in a record.
+        at: When one of its records was written, which tells where in a long log it is: RFC 3339, or seconds since 1970.
+    """
+    moment = datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else at
+    text = moment.astimezone(UTC).isoformat() if isinstance(moment, datetime) else moment
+    place = f"/attempt/{quote(name or '', safe='')}"
+    return f"{place}?{urlencode({'at': text})}" if text else place
 
 
 def _one_of(kind: type[Stage | Outcome]) -> Callable[[str], str]:

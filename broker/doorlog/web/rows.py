@@ -8,6 +8,7 @@ from doorlog.events.codes import Action
 from doorlog.readers.record import number_at, text_at, value_at
 from doorlog.readers.search import items_at
 from doorlog.text import safe_text
+from doorlog.web.query import attempt_url
 
 if TYPE_CHECKING:
     from doorlog.readers.tail import Found
@@ -34,7 +35,7 @@ class Row(NamedTuple):
     """How many devices it may have been, where it is not known."""
     message: str
     link: str
-    """The id by which the attempt is found."""
+    """Where the attempt is told."""
 
 
 def row_of(found: Found) -> Row:
@@ -43,9 +44,11 @@ def row_of(found: Found) -> Row:
     outcome, action = text_at(record, "event", "outcome"), text_at(record, "event", "action") or "record"
     code = text_at(record, "event", "code")
     evidence = value_at(record, "doorlog", "device")
+    name = text_at(record, "doorlog", "connection_id") or text_at(record, "event", "id")
+    moment = _short(text_at(record, "@timestamp"))
     state = "bad" if outcome == "failure" else "ok" if action == Action.CONNECT else "info"
     return Row(
-        time=_short(text_at(record, "@timestamp")),
+        time=moment,
         sequence=number_at(record, "event", "sequence") or 0,
         state=state,
         what=_short(code if action == Action.CONNECT and code else f"{action} {code or ''}".strip()),
@@ -54,7 +57,7 @@ def row_of(found: Found) -> Row:
         is_sure=text_at(evidence, "confidence") == "certain",
         candidates=len(items_at(evidence, "candidates")),
         message=safe_text(text_at(record, "message") or text_at(record, "event", "reason") or "", _LONGEST),
-        link=text_at(record, "doorlog", "connection_id") or text_at(record, "event", "id") or "",
+        link=attempt_url(name, moment),
     )
 
 

@@ -52,7 +52,7 @@ function addRow(table, template, row) {
   line.className = "fresh";
   when.firstElementChild.dateTime = row.time;
   when.firstElementChild.textContent = row.time;
-  what.firstElementChild.href = "/attempt/" + encodeURIComponent(row.link);
+  what.firstElementChild.href = row.link;
   const state = what.querySelector(".state");
   state.classList.add(row.state);
   state.textContent = row.what;
