@@ -71,6 +71,28 @@ def test_compressed_segments_are_searched(log: WrittenLog) -> None:
     ]
 
 
+def test_a_long_log_is_read_near_the_record_and_all_of_it_where_it_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doorlog.application.commands_show._NEAR", 1)
+    log = WrittenLog(tmp_path)
+    log.append(1, doorlog={"connection_id": CONNECTION, "listener": "tls", "stage": "handshake"})
+    for _ in range(3):
+        log.rotate()
+        log.append(1)
+    log.rotate()
+    explained = {"action": "device_confirmed", "sequence": 5, "id": "6bc2c0eddce3-5"}
+    log.append(1, event=explained, doorlog={"confirmed": {"connection_ids": [CONNECTION]}})
+    note = ["what came of it much later was not looked for: --all does"]
+
+    by_event = doorlog("show", "6bc2c0eddce3-1", "--log", log.live, "--json")
+    by_connection = doorlog("show", CONNECTION, "--log", log.live, "--json")
+    of_all = doorlog("show", "6bc2c0eddce3-1", "--log", log.live, "--json", "--all")
+    assert [len(json.loads("\n".join(said.out))) for said in (by_event, by_connection, of_all)] == [1, 2, 2]
+    assert (by_event.err, by_connection.err, of_all.err) == (note, [], [])
+    assert doorlog("show", "nobody", "--log", log.live).code == 1
+
+
 def test_a_configuration_names_the_log(tmp_path: Path, log: WrittenLog) -> None:
     config = write_yaml(
         tmp_path / "doorlog.yaml",
@@ -125,6 +147,6 @@ def test_a_damaged_segment_is_named(log: WrittenLog) -> None:
     log.closed[0].write_bytes(b"no zstd at all")
     log.append(1, doorlog={"connection_id": "aaaa"})
 
-    said = doorlog("show", "aaaa", "--log", log.live)
+    said = doorlog("show", "aaaa", "--log", log.live, "--all")
     assert said.code == 0
     assert log.closed[0].name in said.err[0]

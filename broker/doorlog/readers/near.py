@@ -50,8 +50,8 @@ def shown_near(opened: Callable[[], OpenLog], name: str, budget: int, at: dateti
             return named
         name, log = connection, opened()
     found = _looked(log.files[place:], name, budget, _is_over)
-    if not _has_begun(found):
-        earlier = _looked(reversed(log.files[:place]), name, budget, _has_begun)
+    if not found.has_attempt:
+        earlier = _looked(reversed(log.files[:place]), name, budget, lambda found: found.has_attempt)
         found.records[:0] = sorted(earlier.records, key=lambda record: text_at(record, "@timestamp") or "")
         found.is_cut |= earlier.is_cut
         found.damaged += earlier.damaged
@@ -105,13 +105,5 @@ def _is_over(found: Shown) -> bool:
     """Whether nothing more is to come: a session has ended, or it is certain whose the failed attempt was."""
     ended = any(text_at(record, "event", "action") == Action.DISCONNECT for record in found.records)
     certain = any(text_at(record, "doorlog", "device", "confidence") == "certain" for record in found.records)
-    failed = any(_is_connect(one) and text_at(one, "event", "code") != Code.ADMITTED for one in found.records)
+    failed = found.has_attempt and not any(text_at(one, "event", "code") == Code.ADMITTED for one in found.records)
     return ended or (certain and failed)
-
-
-def _has_begun(found: Shown) -> bool:
-    return any(map(_is_connect, found.records))
-
-
-def _is_connect(record: dict[str, object]) -> bool:
-    return bool(text_at(record, "event", "action") == Action.CONNECT)

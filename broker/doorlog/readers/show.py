@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from doorlog.events.codes import Action
 from doorlog.readers.record import text_at, value_at
 from doorlog.readers.search import as_json, items_at, lines_with, parsed
 from doorlog.text import safe_text
@@ -37,6 +38,11 @@ class Shown:
     left_out: int = 0
     damaged: list[str] = field(default_factory=list)
     is_cut: bool = False
+
+    @property
+    def has_attempt(self) -> bool:
+        """Whether the ``connect`` is among the records."""
+        return any(text_at(record, "event", "action") == Action.CONNECT for record in self.records)
 
 
 def shown(files: Callable[[], Iterable[LogFile]], name: str) -> Shown:
