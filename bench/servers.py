@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -211,11 +212,15 @@ def _write(path: Path, settings: Mapping[str, Any]) -> Path:
 
 
 def _free_ports(*names: str) -> dict[str, int]:
-    with ExitStack() as stack:
-        held = {name: stack.enter_context(closing(socket.socket())) for name in names}
-        for port in held.values():
-            port.bind(("127.0.0.1", 0))
-        return {name: port.getsockname()[1] for name, port in held.items()}
+    """Choose ports that nobody is given by chance: below those of port 0 and of outgoing connections."""
+    ports: dict[str, int] = {}
+    while len(ports) < len(names):
+        with closing(socket.socket()) as held, suppress(OSError):
+            port = secrets.choice(range(10_000, 30_000))
+            held.bind(("127.0.0.1", port))
+            if port not in ports.values():
+                ports[names[len(ports)]] = port
+    return ports
 
 
 def _wait_until_ready(server: Server) -> None:

@@ -6,7 +6,13 @@ Wait for the line in which the server says that it listens: `support.processes.s
 
 from __future__ import annotations
 
+import secrets
 import socket
+from contextlib import ExitStack, closing, suppress
+from typing import Final
+
+_RANGE: Final = range(10_000, 30_000)
+"""Below what Linux gives to whoever asks for port 0, and to outgoing connections: nobody gets these by chance."""
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> tuple[int, ...]:
@@ -14,15 +20,16 @@ def free_ports(count: int, host: str = "127.0.0.1") -> tuple[int, ...]:
 
     Prefer port 0 where a server offers it: another process may take one of these before the server does.
     """
-    held: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            held.append(socket.socket())
-            held[-1].bind((host, 0))
-        return tuple(port.getsockname()[1] for port in held)
-    finally:
-        for port in held:
-            port.close()
+    with ExitStack() as stack:
+        return tuple(_free_port(stack, host) for _ in range(count))
+
+
+def _free_port(stack: ExitStack, host: str) -> int:
+    while True:
+        held = stack.enter_context(closing(socket.socket()))
+        with suppress(OSError):
+            held.bind((host, secrets.choice(_RANGE)))
+            return int(held.getsockname()[1])
 
 
 def free_port(host: str = "127.0.0.1") -> int:
