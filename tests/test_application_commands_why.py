@@ -60,6 +60,17 @@ def test_a_devices_log_is_read_from_standard_input() -> None:
     assert answer["codes"][0]["devices_print"]
 
 
+def test_a_device_that_did_not_reach_the_broker_is_told_where_to_look() -> None:
+    told = doorlog("why", "connect ECONNREFUSED 127.0.0.1:8883")
+    plain = json.loads("\n".join(doorlog("why", "ECONNREFUSED", "--json").out))
+
+    assert told.code == 0
+    assert '  "ECONNREFUSED"' in told.out
+    assert any("no connection was accepted" in line for line in told.out)
+    assert "how to find out" in told.out
+    assert (plain["codes"], plain["unreached"]["text"]) == ([], "ECONNREFUSED")
+
+
 def test_without_an_argument_all_codes_are_listed_by_stage() -> None:
     said = doorlog("why")
     names = [line.strip().partition(":")[0] for line in said.out if line.startswith("  ") and ":" in line]

@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 
 from doorlog.events.codes import Code
-from doorlog.events.device_texts import DeviceText, device_texts, devices_print
+from doorlog.events.device_texts import DeviceText, device_texts, devices_print, unreached
 
 STACKS = {
     "mbedTLS", "ESP-IDF", "wolfSSL", "OpenSSL", "GnuTLS", "BearSSL and ESP8266", "Go", "Java", "Node.js and mqtt.js",
-    ".NET and Schannel", "lwIP", "AWS IoT device SDK", "Paho", "Tasmota", "Zephyr",
+    ".NET and Schannel", "lwIP", "AWS IoT device SDK", "Paho", "Tasmota", "Zephyr", "rustls", "Apple Secure Transport",
+    "SIMCom modems", "Quectel modems",
 }  # fmt: skip
 
 
@@ -38,3 +39,13 @@ def test_what_devices_print_for_a_code_begins_with_what_means_nothing_else() -> 
     assert places == sorted(places)
     assert places[0] == 0
     assert devices_print(Code.ADMITTED) == []
+
+
+def test_what_leaves_no_record_is_explained_and_is_no_text_of_a_code() -> None:
+    known = unreached()
+
+    assert known.means
+    assert known.causes
+    assert known.checks
+    assert len({text.lower() for text in known.texts}) == len(known.texts)
+    assert not set(known.texts) & {one.text for one in device_texts()}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from doorlog.events.codes import Code
 from doorlog.events.device_texts import DeviceText, device_texts
-from doorlog.events.matching import LONGEST, code_named, codes_of, matches_of
+from doorlog.events.matching import LONGEST, code_named, codes_of, did_not_reach, matches_of
 
 LINES = {
     "The certificate is not correctly signed by the trusted CA": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
@@ -48,6 +48,21 @@ LINES = {
     "alert 48": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
     "alert number 45": Code.SERVER_CERTIFICATE_EXPIRED,
     "tls: first record does not look like a TLS handshake": Code.NOT_MQTT,
+    "E (6021) MQTT_CLIENT: Error transport connect": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "E (71) transport_base: Failed to open a new connection: 32774": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "E (9) esp-tls-mbedtls: mbedtls_ssl_handshake returned -0x3000": Code.CLIENT_ALERT,
+    "I/O: invalid peer certificate: UnknownIssuer": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "invalid peer certificate: certificate expired: verification time 1786516761 (UNIX), but certificate is not valid"
+    " after 1786516687 (74 seconds ago)": Code.SERVER_CERTIFICATE_EXPIRED,
+    'invalid peer certificate: certificate not valid for name "mqtt.example.com"; certificate is only valid for'
+    ' DnsName("localhost")': Code.SERVER_CERTIFICATE_BAD,
+    "received fatal alert: CertificateRequired": Code.CLIENT_CERTIFICATE_MISSING,
+    "Connection refused, return code: `BadUserNamePassword`": Code.BAD_PASSWORD,
+    "CFNetwork SSLHandshake failed (-9807)": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "+CMQTTCONNECT: 0,31": Code.NOT_AUTHORIZED,
+    "+CMQTTCONNECT: 0,32": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "AT+QMTCONN=0,pump-17\r\nOK\r\n\r\n+QMTCONN: 0,0,4": Code.BAD_PASSWORD,
+    "+QMTOPEN: 0,5": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
 }  # fmt: skip
 
 
@@ -74,11 +89,48 @@ def test_a_number_that_stands_alone_lists_every_stack_that_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "-", "hello world", "12:01:33 I (5433) MQTT: 62 messages", "temperature 48", "-1.62", "1.62.5"]
-)
+    "line",
+    [
+        "", "-", "hello world", "12:01:33 I (5433) MQTT: 62 messages", "temperature 48", "-1.62", "1.62.5",
+        "OSError: [Errno 113] EHOSTUNREACH",
+        "esp-tls: couldn't get hostname for :mqtt.example.com: getaddrinfo() returns 202",
+        "MQTT client connects over TLS: status ok",
+        "mqtt connected, tls verified, certificate valid",
+        "+CMQTTCONNECT: 0,0",
+        "+QMTCONN: 0,0,0",
+        "+QMTOPEN: 0,0",
+    ],
+)  # fmt: skip
 def test_what_is_no_error_is_taken_for_none(line: str) -> None:
     assert matches_of(line) == []
     assert codes_of([]) == []
+
+
+UNREACHED = {
+    "connect ECONNREFUSED 127.0.0.1:8883": "ECONNREFUSED",
+    "ConnectionRefusedError: [Errno 111] Connection refused": "Connection refused",
+    "java.net.ConnectException: Connection refused (Connection refused)": "Connection refused",
+    "dial tcp 10.0.0.1:8883: i/o timeout": "i/o timeout",
+    "dial tcp: lookup mqtt.example.com: no such host": "No such host",
+    "E (4030) esp-tls: couldn't get hostname for :mqtt.example.com: getaddrinfo() returns 202": "couldn't get hostname",
+    "E (5) esp-tls: [sock=54] select() timeout": "select() timeout",
+    "Error: Lookup error.": "Lookup error",
+    "socket.gaierror: [Errno -2] Name or service not known": "Name or service not known",
+    "+CMQTTCONNECT: 0,25": "+CMQTTCONNECT: 0,25",
+    "OSError: [Errno 113] EHOSTUNREACH": "EHOSTUNREACH",
+}
+
+
+@pytest.mark.parametrize(("line", "text"), UNREACHED.items(), ids=range(len(UNREACHED)))
+def test_a_device_that_did_not_reach_the_broker_is_told_so(line: str, text: str) -> None:
+    assert did_not_reach(line, matches_of(line)) == text
+
+
+@pytest.mark.parametrize(
+    "line", ["", "Connection refused, not authorized", "Connection Refused: not authorised.", *LINES]
+)
+def test_what_the_broker_answered_did_reach_it(line: str) -> None:
+    assert did_not_reach(line, matches_of(line)) is None
 
 
 @pytest.mark.parametrize(

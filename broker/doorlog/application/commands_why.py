@@ -50,11 +50,12 @@ def why(
     """Explain why a device was turned away: what it means, what the log holds, the usual causes, how to tell, the fix.
 
     Known are the codes of the log, and what stacks print: mbedTLS, ESP-IDF, wolfSSL, OpenSSL, GnuTLS, BearSSL, Go,
-    Java, Node.js, .NET, lwIP, AWS IoT, Paho, Tasmota, Zephyr and others. A whole line of a device's log will do. The
-    exit code is 1 if nothing is known.
+    Java, Node.js, .NET, rustls, Apple, lwIP, AWS IoT, Paho, Tasmota, Zephyr, SIMCom, Quectel and others. A whole line
+    of a device's log will do; so will one that says that the device did not reach the broker, which leaves no record.
+    The exit code is 1 if nothing is known.
     """
-    from doorlog.application.why_output import as_plain_answer, print_answer, print_codes
-    from doorlog.events.matching import code_named, codes_of, matches_of
+    from doorlog.application.why_output import as_plain_answer, print_answer, print_codes, print_unreached
+    from doorlog.events.matching import code_named, codes_of, did_not_reach, matches_of
 
     if not words:
         print_codes(as_json=as_json)
@@ -62,6 +63,9 @@ def why(
     asked = sys.stdin.read(_LONGEST) if words == ["-"] else " ".join(words)
     code = code_named(asked)
     matches = [] if code is not None else matches_of(asked)
+    if code is None and (said := did_not_reach(asked, matches)) is not None:
+        print_unreached(said, as_json=as_json)
+        return
     codes = [code] if code is not None else codes_of(matches)
     if not codes:
         fail(_unknown(asked), ExitCode.FAILED)

@@ -13,7 +13,7 @@ from rich.text import Text
 from doorlog.application.commands import LOCAL_LOG
 from doorlog.application.hints import command
 from doorlog.events.codes import Code
-from doorlog.events.device_texts import devices_print
+from doorlog.events.device_texts import devices_print, unreached
 from doorlog.events.explanations import explanation, explanations, written
 
 if TYPE_CHECKING:
@@ -65,6 +65,24 @@ def print_answer(codes: Sequence[Code], matches: Sequence[Match]) -> None:
     log_options = () if LOCAL_LOG.exists() else ("--log", "LOG")
     look = command(("tail", "--since", "24h", "--code", codes[0]), log_options)
     console.print(Text.assemble("\nin the log:  ", (look or "", "bold")))
+
+
+def print_unreached(said: str, *, as_json: bool) -> None:
+    """Print what it means that a device did not reach the broker.
+
+    Args:
+        said: The text that says so.
+        as_json: Whether for a program.
+    """
+    known = unreached()
+    if as_json:
+        plain = known.model_dump(mode="json", exclude={"texts"})
+        typer.echo(json.dumps({"matches": [], "codes": [], "unreached": {"text": said} | plain}, indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text("recognised:", "bold"), _item(f'"{said}"'), Text(), _item(known.means), sep="\n")
+    console.print(*_section("usual causes, the likeliest first", known.causes, numbered=True), sep="\n")
+    console.print(*_section("how to find out", known.checks), sep="\n")
 
 
 def print_codes(*, as_json: bool) -> None:

@@ -40,19 +40,39 @@ class DeviceText(Part):
     codes: tuple[Code, ...]
 
 
-class _Stacks(Part):
+class Unreached(Part):
+    """What it means that a device did not reach the broker, which leaves no record, and how that is printed."""
+
+    means: str
+    causes: tuple[str, ...]
+    """The likeliest first."""
+    checks: tuple[str, ...]
+    texts: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Everything(Part):
     stacks: dict[str, Stack]
+    unreached: Unreached
+
+
+@cache
+def _everything() -> _Everything:
+    return _Everything.model_validate(read_data("device_texts.yaml"))
 
 
 @cache
 def device_texts() -> tuple[DeviceText, ...]:
     """Return all texts, by stack; they are read at the first call."""
-    everything = _Stacks.model_validate(read_data("device_texts.yaml"))
     return tuple(
         DeviceText(stack=name, source=stack.source, text=one.text, number=one.number, codes=one.codes)
-        for name, stack in everything.stacks.items()
+        for name, stack in _everything().stacks.items()
         for one in stack.texts
     )
+
+
+def unreached() -> Unreached:
+    """Return what is known of devices that did not reach the broker."""
+    return _everything().unreached
 
 
 def devices_print(code: Code) -> list[DeviceText]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from doorlog.events.base import Part
 from doorlog.events.codes import Action, Code, DisconnectCause, GapCause, Stage
 from doorlog.events.data import read_data
-from doorlog.events.device_texts import device_texts, devices_print
+from doorlog.events.device_texts import Unreached, device_texts, devices_print, unreached
 
 Sentences = tuple[str, ...]
 _CONNACK_NAMES: Final = (
@@ -136,6 +136,7 @@ def page() -> str:
     blocks += ["## Actions\n\n`event.action` of every record.\n"]
     blocks += [_table(("action", "meaning", "what to do"), _action_rows(everything.actions))]
     blocks += ["## What devices print\n", _table(("stack", "prints", "number", "code"), _print_rows())]
+    blocks += ["## No record at all\n", _no_record(unreached())]
     return "\n".join(blocks)
 
 
@@ -144,7 +145,7 @@ def _title(stage: Stage | None) -> str:
 
 
 def _contents() -> str:
-    titles = (*map(_title, _STAGES), "Disconnects", "Gaps", "Actions", "What devices print")
+    titles = (*map(_title, _STAGES), "Disconnects", "Gaps", "Actions", "What devices print", "No record at all")
     return "".join(f"- [{title}](#{title.lower().replace(' ', '-')})\n" for title in titles)
 
 
@@ -199,6 +200,14 @@ def _print_rows() -> Iterator[tuple[str, ...]]:
     for item in sorted(device_texts(), key=lambda item: (item.stack.lower(), item.text)):
         number = "" if item.number is None else written(item.number)
         yield item.stack, f"`{item.text}`", number, "<br>".join(f"[`{code}`](#{code})" for code in item.codes)
+
+
+def _no_record(known: Unreached) -> str:
+    steps = (f"{number}. {_marked(cause)}" for number, cause in enumerate(known.causes, 1))
+    checks = (f"- {_marked(check)}" for check in known.checks)
+    printed = ", ".join(f"`{text}`" for text in known.texts)
+    parts = (known.means, "Why, likeliest first:", "\n".join(steps), "How to find out:", "\n".join(checks))
+    return "\n\n".join((*parts, f"Devices print: {printed}.")) + "\n"
 
 
 def written(number: int) -> str:

@@ -8,10 +8,14 @@ it counts only if it is written as an error is: in hexadecimal, negative, or aft
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import cache
+from itertools import chain
+from math import log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from doorlog.events.codes import Code
-from doorlog.events.device_texts import DeviceText, device_texts
+from doorlog.events.device_texts import DeviceText, device_texts, unreached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,18 +24,22 @@ LONGEST: Final = 20_000
 """Characters of what was pasted that are looked at."""
 _SURE: Final = 0.75
 """From here on a match is one, and what only resembles it is left out."""
+_WHOLE: Final = 0.9
+"""From here on, all of a text stands in what was pasted."""
 _SOME: Final = 0.3
 _MOST: Final = 12
 """Matches that are told."""
 _SHORTEST: Final = 4
 """Characters of a text that is looked for within a longer one."""
 _LEAST_SHARED: Final = 0.6
-"""Of a text's words that must stand in what was pasted where it is not there as a whole."""
+"""Of what a text's words tell that must stand in what was pasted where it is not there as a whole."""
 _FEWEST_WORDS: Final = 3
 _WORD: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"(?<![\w.:])(-?)(0x)?([0-9a-f]{1,10})(?![\w.])", re.IGNORECASE)
 _ERROR: Final = "error|err|errno|code|rc|returned|return|ret|status|state|alert|reason|number|failed|verify"
 _SAID: Final = re.compile(rf"(?:{_ERROR})\W*$")
+_HEXADECIMAL: Final = 4
+"""Digits from which on a number without a prefix may be hexadecimal, as Zephyr prints it."""
 _OPENSSL: Final = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)
 _ALONE: Final = re.compile(
     rf"(?:(?:{_ERROR}|mqtt|tls|ssl)[\s=:(\[#]*)*-?(?:0x)?[0-9a-f]{{1,10}}[)\]\s.]*", re.IGNORECASE
@@ -57,6 +65,19 @@ def matches_of(pasted: str) -> list[Match]:
     found = sorted((Match(one, _score(one, words, numbers)) for one in device_texts()), key=_rank)
     least = _SURE if found[0].score >= _SURE else _SOME
     return [match for match in found if match.score >= least][:_MOST]
+
+
+def did_not_reach(pasted: str, matches: Sequence[Match]) -> str | None:
+    """Return the text that says that the device did not reach the broker; None where none does, or another says more.
+
+    Args:
+        pasted: Anything, of any length.
+        matches: What it was recognised as.
+    """
+    if matches and matches[0].score >= _WHOLE:
+        return None
+    words = f" {_words(pasted[:LONGEST])} "
+    return max((text for text in unreached().texts if f" {_words(text)} " in words), key=len, default=None)
 
 
 def codes_of(matches: Sequence[Match]) -> list[Code]:
@@ -85,19 +106,33 @@ def _score(one: DeviceText, words: str, numbers: set[int]) -> float:
     if text == words:
         return 1.0
     if len(text) >= _SHORTEST and f" {text} " in f" {words} ":
-        return 0.9 + min(len(text), 50) / 1_000 + is_of_stack
+        return _WHOLE + min(len(text), 50) / 1_000 + is_of_stack
     if one.number is not None and one.number in numbers:
         return 0.8 + is_of_stack
     if len(words.split()) >= 2 and f" {words} " in f" {text} ":
         return 0.5 + 0.3 * len(words) / len(text)
-    return _shared(text, words)
+    return _shared(text, words) if " " in one.text else 0.0  # the words of a name belong together
 
 
 def _shared(text: str, words: str) -> float:
-    """Return how much of a text's words were pasted, in any order; 0 for less than most of them."""
+    """Return how much of what a text tells was pasted, in any order; 0 for less than most of it.
+
+    A word tells the more, the fewer texts have it: "mqtt" and "connect" tell next to nothing. Numbers are all there, or
+    it is another text.
+    """
     wanted, given = set(text.split()), set(words.split())
-    share = len(wanted & given) / len(wanted) if len(wanted) >= _FEWEST_WORDS else 0.0
+    if len(wanted) < _FEWEST_WORDS or any(word.isdigit() for word in wanted - given):
+        return 0.0
+    telling = _telling()
+    share = sum(map(telling.__getitem__, wanted & given)) / sum(map(telling.__getitem__, wanted))
     return share * 0.6 if share >= _LEAST_SHARED else 0.0
+
+
+@cache
+def _telling() -> dict[str, float]:
+    """Return how much each word of all texts tells: the logarithm of how rare it is (inverse document frequency)."""
+    texts = [set(_words(one.text).split()) for one in device_texts()]
+    return {word: log(len(texts) / count) for word, count in Counter(chain(*texts)).items()}
 
 
 def _names(stack: str) -> set[str]:
@@ -132,7 +167,9 @@ def _numbers(pasted: str) -> Iterator[int]:
 
 def _values(sign: str, prefix: str, digits: str) -> Iterator[int]:
     """Yield what digits may mean; the sign is often left out, or added where a stack prints the absolute value."""
-    readings = [16] if prefix else [base for base, fits in ((10, digits.isdigit()), (16, len(digits) >= 3)) if fits]
+    readings = (
+        [16] if prefix else [base for base, fits in ((10, digits.isdigit()), (16, len(digits) >= _HEXADECIMAL)) if fits]
+    )
     for base in readings:
         value = int(digits, base)
         yield -value if sign else value
