@@ -10,13 +10,16 @@ from urllib.parse import quote
 
 import pytest
 
+from doorlog.errors import LogError
 from doorlog.events.codes import Code
 from doorlog.identity.evidence import Evidence, Failure, Sighting, Whose
 from doorlog.identity.learner import Learner
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
 from doorlog.log.segments import segment_name
-from doorlog.readers.files import OpenLog, open_log
+from doorlog.readers.files import Advance, OpenLog, open_log
+from doorlog.web.live import Live
+from doorlog.web.pages import Pages
 from support.web import served
 from support.web_log import HOSTILE, Day, rotation
 
@@ -75,9 +78,9 @@ async def test_an_attempt_is_found_with_the_log_opened_as_often_as_it_is_read(
 ) -> None:
     opened = []
 
-    def counted(log: Path) -> AbstractContextManager[OpenLog]:
+    def counted(log: Path, advance: Advance) -> AbstractContextManager[OpenLog]:
         opened.append(log)
-        return open_log(log)
+        return open_log(log, advance)
 
     monkeypatch.setattr("doorlog.web.pages.open_log", counted)
     name = day.attempt(1, "not_tls")
@@ -112,6 +115,16 @@ async def test_an_attempt_is_looked_for_where_it_was_shown(day: Day, monkeypatch
     assert 'href="?all=1"' not in everywhere.text + nowhere.text
     assert "where it was looked for" in unplaced.text
     assert "no attempt nobody in the log" in nowhere.text
+
+
+def test_what_nobody_waits_for_any_more_is_not_read_on(day: Day) -> None:
+    name = day.attempt(1, "not_tls")
+    pages = Pages(day.log.live, None, Live(day.log.live), lambda _: None)
+    assert pages._shown_of_all(name).records
+
+    pages.close()
+    with pytest.raises(LogError, match="the page is stopped"):
+        pages._shown_of_all(name)
 
 
 async def test_a_device_page_says_what_changed_before_it_began_to_fail(day: Day) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from doorlog.readers.files import open_log
 from doorlog.web.numbers import Numbers
 from doorlog.web.turns import MOST_WAITING, Turns
 from support.web import Answer, Site, browser_page, served
@@ -110,3 +111,26 @@ async def test_a_browser_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         held.go_on.set()
         await page.wait_for_selector(ready)
         await asyncio.gather(*waiting)
+
+
+async def test_one_search_through_all_of_the_log_goes_on_and_ends_with_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = rotation(tmp_path)
+    name = day.attempt(1, "not_tls")
+    begun, go_on = Event(), Event()
+
+    def held(log: Path, advance: Any) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        return open_log(log, advance)
+
+    async with served(day.log.live) as site:
+        monkeypatch.setattr("doorlog.web.pages.open_log", held)
+        first = asyncio.create_task(site.get(f"/attempt/{name}?all=1"))
+        await asyncio.to_thread(begun.wait, 20)
+        second = await site.get(f"/attempt/{name}?all=1")
+        assert (second.status, second.headers["retry-after"]) == (503, "3")
+        go_on.set()
+        assert (await first).status == 200
+        assert (await site.get(f"/attempt/{name}?all=1")).status == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 
-from doorlog.errors import DoorlogError
+from doorlog.errors import DoorlogError, LogError
 from doorlog.events.codes import Code, Outcome, Stage
 from doorlog.identity.overview import State
 from doorlog.readers.files import open_log
@@ -30,7 +30,7 @@ from doorlog.web.story import fields_of, stages_of
 from doorlog.web.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.requests import Request
 
@@ -63,6 +63,9 @@ class Pages:
         self._live = live
         self._numbers = Numbers(log, directory, index)
         self._turns = Turns()
+        self._searches = Turns(0)
+        """Through all of the log, which can take minutes: one at a time, and none waits."""
+        self._is_closed = False
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -116,9 +119,13 @@ class Pages:
     async def attempt(self, request: Request) -> Response:
         """``/attempt/ID``: one attempt, told as a story; looked for near ``at``, or in all of the log."""
         name, at = request.path_params["name"], time_of(request.query_params.get("at"))
-        budget = None if "all" in request.query_params else _BUDGET
         begun = time.perf_counter()
-        found = await asyncio.to_thread(self._shown_attempt, name, at, budget)
+        if "all" not in request.query_params:
+            found = await asyncio.to_thread(self._shown_near, name, at)
+        elif self._searches.is_full:
+            return self._busy(request)
+        else:
+            found = await self._searches.take(self._shown_of_all, name)
         if not found.records:
             where = "where it was looked for" if found.is_cut else "in the log"
             hint = "It is elsewhere, or" if found.is_cut else "It"
@@ -173,8 +180,10 @@ class Pages:
         return self._shown("error.html", HTTPStatus.SERVICE_UNAVAILABLE, what=safe_text(told, _LONGEST), hint=hint)
 
     def close(self) -> None:
-        """Answer no more questions for numbers."""
+        """Answer no more questions that take long, and give up the search that goes on."""
+        self._is_closed = True
         self._turns.close()
+        self._searches.close()
 
     def _busy(self, request: Request) -> Response:
         """Tell that too many wait for numbers already; the script asks again."""
@@ -182,7 +191,7 @@ class Pages:
         if "part" in request.query_params:
             return HTMLResponse(f'<p class="quiet">{_BUSY}</p>\n', HTTPStatus.SERVICE_UNAVAILABLE, after)
         answer = self._shown("error.html", HTTPStatus.SERVICE_UNAVAILABLE, what=_BUSY, retry=_RETRY_SECONDS,
-                             hint="Others wait for numbers of this log, too.")  # fmt: skip
+                             hint="Others wait for an answer of this log, too.")  # fmt: skip
         answer.headers.update(after)
         return answer
 
@@ -190,16 +199,29 @@ class Pages:
         with open_log(self._log) as opened:
             return page_of(opened, query.filters, _ROWS, query.below, _BUDGET)
 
-    def _shown_attempt(self, name: str, at: datetime | None, budget: int | None) -> Shown:
+    def _shown_near(self, name: str, at: datetime | None) -> Shown:
+        with self._reading() as opened:
+            return shown_near(opened, name, _BUDGET, at)
+
+    def _shown_of_all(self, name: str) -> Shown:
+        with self._reading() as opened:
+            return shown(lambda: opened().files, name)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[], OpenLog]]:
+        """Yield what opens the log; once more, it closes it before."""
         with ExitStack() as stack:
 
             def opened() -> OpenLog:
-                stack.close()  # of a first reading
-                return stack.enter_context(open_log(self._log))
+                stack.close()
+                return stack.enter_context(open_log(self._log, self._go_on))
 
-            if budget is None:
-                return shown(lambda: opened().files, name)
-            return shown_near(opened, name, budget, at)
+            yield opened
+
+    def _go_on(self, _count: int) -> None:
+        """Raise where nobody waits any more for what is read."""
+        if self._is_closed:
+            raise LogError("the page is stopped")
 
     def _shown(self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(**values), status)

@@ -18,16 +18,21 @@ MOST_WAITING: Final = 8
 
 
 class Turns:
-    """Answers one question at a time, since each uses all cores; a few may wait. Used on the event loop only."""
+    """Answers one question at a time, since each uses all cores; a few may wait. Used on the event loop only.
 
-    def __init__(self) -> None:
+    Args:
+        most_waiting: How many.
+    """
+
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
         self._thread = ThreadPoolExecutor(1, "doorlog-numbers")
         self._asked = 0
 
     @property
     def is_full(self) -> bool:
         """Whether no question more may wait."""
-        return self._asked > MOST_WAITING
+        return self._asked > self._most_waiting
 
     async def take(self, question: Callable[Asked, Answer], *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
         """Return the answer to a question, once it is its turn; ask ``is_full`` before."""
