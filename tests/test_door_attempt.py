@@ -254,6 +254,37 @@ def test_a_device_that_refuses_us(tls: ListenerRules, pki: Pki) -> None:
     assert verdict(device) == (Stage.HANDSHAKE, Code.SERVER_CERTIFICATE_UNKNOWN_CA)
 
 
+@pytest.mark.parametrize("size", [1_000, 20])
+def test_a_device_that_forgot_tls_wrote_its_name_all_the_same(tls: ListenerRules, size: int) -> None:
+    plain = Attempt(tls, SOURCE)
+    plain.receive(CONNECT[:size])
+
+    assert verdict(plain) == (Stage.HELLO, Code.PLAINTEXT_MQTT)
+    assert plain.connect is None
+    assert plain.connect_facts is not None
+    assert plain.connect_facts.client_id == ("pump-17" if size > len(CONNECT) else None)
+    assert plain.take_output() == b"", "it could not be sure whose answer that is"
+
+
+def test_the_first_byte_of_a_connect_may_come_alone(tls: ListenerRules) -> None:
+    plain = Attempt(tls, SOURCE)
+    plain.receive(CONNECT[:1])
+    plain.receive(CONNECT[1:])
+
+    assert plain.connect_facts is not None
+    assert plain.connect_facts.client_id == "pump-17"
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_a_connect_that_ends_with_its_first_byte_names_nobody(tls: ListenerRules, ending: Ending) -> None:
+    plain = Attempt(tls, SOURCE)
+    plain.receive(CONNECT[:1])
+    plain.end(ending)
+
+    assert plain.code is not None
+    assert plain.connect_facts is None
+
+
 def test_close_notify_before_connect(tls: ListenerRules) -> None:
     device, client = Attempt(tls, SOURCE), MemoryDevice(only("1.3"))
     device.receive(client.answer())

@@ -14,6 +14,7 @@ from doorlog.door.connect_packet import (
     Will,
     connack,
     connack_for,
+    connect_facts,
 )
 from doorlog.errors import (
     ClientIdRejected,
@@ -285,6 +286,37 @@ def test_wrong_flags_are_judged_after_the_client_id_so_that_it_can_be_named() ->
 
     assert error.connect is not None
     assert error.connect.client_id == "pump-17"
+
+
+NAMED = ConnectFacts("MQTT", 4, clean_session=True, keep_alive=60, client_id="pump-17", user_name="anna")
+
+
+def test_who_wrote_a_connect_that_is_not_to_be_served_is_read_without_its_password() -> None:
+    packet = connect("pump-17", user_name="anna", password="wonderland")
+
+    assert connect_facts(packet + b"\xc0\x00", 1_000) == NAMED
+    assert "wonderland" not in repr(connect_facts(packet, 1_000))
+    assert connect_facts(packet, 10) is None, "it announces more than is looked into"
+    assert connect_facts(b"", 1_000) is None
+    assert connect_facts(b"GET / HTTP/1.1", 1_000) is None
+
+
+def test_of_a_connect_that_is_cut_what_is_there_is_read() -> None:
+    packet = connect("pump-17", user_name="anna", password="wonderland")
+    read = [connect_facts(packet[:size], 1_000) for size in range(len(packet) + 1)]
+
+    assert read[0] is None
+    assert [facts.client_id for facts in read if facts] == sorted(
+        (facts.client_id for facts in read if facts), key=lambda name: name is not None
+    ), "more bytes never tell less"
+    assert read[-1] == NAMED
+
+
+def test_a_broken_connect_names_its_client_as_far_as_it_can() -> None:
+    facts = connect_facts(connect("pump\x01"), 1_000)
+
+    assert facts is not None
+    assert facts.client_id == "pump\x01"
 
 
 def test_an_empty_client_id_needs_a_clean_session() -> None:

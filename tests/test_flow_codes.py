@@ -189,6 +189,17 @@ async def test_no_tls_on_the_tls_port(broker: Running, said: bytes, code: str) -
     assert stopped_at(await broker.connect_of(seen)) == ("hello", code)
 
 
+async def test_a_device_that_forgot_tls_is_named_by_what_it_wrote(broker: Running) -> None:
+    seen = await send_then(
+        broker.target("tls"), mqtt.connect("pump-17", user_name="anna", password="secret"), "silence"
+    )
+
+    record = await broker.connect_of(seen)
+    assert (record["mqtt"]["client_id"], record["user"]["name"]) == ("pump-17", "anna")
+    assert record["doorlog"]["device"]["method"] == "client_id"
+    assert record["doorlog"]["device"]["confidence"] != "certain", "anybody can write a name"
+
+
 async def test_a_malformed_hello(broker: Running) -> None:
     body = b"\x03\x03" + bytes(32) + b"\x00" + b"\x00\x01\x13" + b"\x01\x00"  # an odd list of cipher suites
     message = b"\x01" + len(body).to_bytes(3, "big") + body

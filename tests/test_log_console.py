@@ -119,6 +119,7 @@ def ambiguous(*names: object) -> dict[str, Any]:
 def test_where_it_was_one_of_several_devices_they_are_named() -> None:
     assert f"  one of plug-13, plug-14?  {MESSAGE}" in PLAIN.line(ambiguous("plug-13", "plug-14"))
     assert "  one of a, b, c, …?  " in PLAIN.line(ambiguous("a", "b", "c", "d"))
+    assert "  maybe a?  " in PLAIN.line(ambiguous("a"))
     assert "  one of a\\u001B[2J?  " in PLAIN.line(ambiguous("a\x1b[2J", 7, None))
 
 
@@ -126,7 +127,8 @@ def test_where_it_was_one_of_several_devices_they_are_named() -> None:
 def test_candidates_that_are_none_are_left_out(candidates: object) -> None:
     record = {"doorlog": {"device": {"candidates": candidates}}, "message": MESSAGE}
 
-    assert "one of" not in PLAIN.line(record)
+    assert "one of" not in (line := PLAIN.line(record))
+    assert "maybe" not in line
 
 
 def test_a_client_id_stands_where_no_device_is_known() -> None:

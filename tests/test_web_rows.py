@@ -28,7 +28,12 @@ def test_a_failure_with_its_device() -> None:
     assert (found.state, found.what, found.sequence, found.link) == (
         "bad", "bad_password", 7, "/attempt/abc?at=2026-03-01T15%3A02%3A11Z"
     )  # fmt: skip
-    assert (found.device, found.shown, found.is_sure, found.candidates) == ("pump\u202e", "pump\\u202E", True, 2)
+    assert (found.device, found.shown, found.is_sure, found.candidates) == (
+        "pump\u202e",
+        "pump\\u202E",
+        True,
+        "one of 2",
+    )
     assert found.message == "refused\\u000A"
     assert plain(found)["what"] == "bad_password"
 
@@ -48,3 +53,20 @@ def test_other_records(event: dict[str, Any], state: str, what: str) -> None:
     found = row({"event": event, "doorlog": "x", "device": 5})
 
     assert (found.state, found.what, found.device) == (state, what, "")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "words"),
+    [
+        ([], ""),
+        ([{"id": "plug-13"}], "maybe plug-13"),
+        ([{"id": "plug\u202e"}], "maybe plug\\u202E"),
+        ([{"id": "plug-13"}, {"id": "plug-14"}], "one of 2"),
+        ([7], ""),
+        ("plug", ""),
+    ],
+)
+def test_who_it_may_have_been(candidates: object, words: str) -> None:
+    found = row({"doorlog": {"device": {"confidence": "ambiguous", "candidates": candidates}}})
+
+    assert (found.device, found.candidates) == ("", words)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from doorlog.addresses import is_within, source_key
 from doorlog.door.classify import Ending, TlsEvidence, classify_connect, classify_tls
-from doorlog.door.connect_packet import Connect, ConnectDecoder, ReturnCode, connack_for
+from doorlog.door.connect_packet import Connect, ConnectDecoder, ReturnCode, connack_for, connect_facts
 from doorlog.door.layers import Layers
 from doorlog.door.limits import AttemptLimits
 from doorlog.door.proxy_header import ProxyHeader, ProxyHeaderDecoder
@@ -18,13 +18,7 @@ from doorlog.door.proxy_report import proxy_part
 from doorlog.door.tls_engine import ChainPolicy, TlsEngine
 from doorlog.door.tls_witness import TlsState
 from doorlog.door.websocket_layer import WebSocketLayer
-from doorlog.errors import (
-    ConnectError,
-    ConnectFacts,
-    ProxyHeaderError,
-    ProxyHeaderMissing,
-    WebSocketRejected,
-)
+from doorlog.errors import ConnectError, ConnectFacts, ProxyHeaderError, ProxyHeaderMissing, WebSocketRejected
 from doorlog.events.codes import STAGE_OF, Code, Stage
 from doorlog.events.parts import ProxyPart
 from doorlog.settings.models import LimitsSettings, ListenerSettings
@@ -68,7 +62,7 @@ class Attempt:
         code: The verdict, None while there is none.
         reason: What the code alone does not say, in one plain sentence.
         connect: The CONNECT packet, once it is complete and valid.
-        connect_facts: What could be read of a CONNECT that was refused.
+        connect_facts: What could be read of a CONNECT that was refused, or came without TLS.
         output: Bytes that belong on the socket.
         proxy: The load balancer in front, and what it told, once its header was read.
     """
@@ -274,6 +268,8 @@ class Attempt:
         tls = self.tls
         evidence = tls.evidence(ending) if tls else TlsEvidence(ending=ending)
         self.conclude(classify_tls(evidence))
+        if tls and self.code is Code.PLAINTEXT_MQTT:  # who forgot TLS wrote its name all the same
+            self.connect_facts = connect_facts(tls.opening, self._rules.limits.connect_max_bytes)
 
     def _receive_connect(self, data: bytes) -> None:
         if self.phase is Stage.CREDENTIALS:

@@ -88,10 +88,13 @@ class ConnectFields:
         try:
             return self._read()
         except ConnectError as error:
-            error.connect = ConnectFacts(
-                self.name, self.level, self.clean_session, self.keep_alive, self.client_id, self.user_name
-            )
+            error.connect = self.facts
             raise
+
+    @property
+    def facts(self) -> ConnectFacts:
+        """What was read of the client so far."""
+        return ConnectFacts(self.name, self.level, self.clean_session, self.keep_alive, self.client_id, self.user_name)
 
     def _read(self) -> Connect:
         self._read_protocol()

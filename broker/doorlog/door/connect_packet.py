@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NoReturn
 
 from doorlog.door.connect_fields import Connect, ConnectFields, Incomplete, Will
 from doorlog.door.packet_stream import FIRST_BYTES, PacketType
-from doorlog.errors import ConnectTooLarge, MalformedConnect, NotMqtt
+from doorlog.errors import ConnectError, ConnectFacts, ConnectTooLarge, MalformedConnect, NotMqtt
 
 __all__ = [
     "CONNACK_NAMES",
@@ -17,6 +18,7 @@ __all__ = [
     "Will",
     "connack",
     "connack_for",
+    "connect_facts",
 ]
 
 _FIRST_BYTE: Final = PacketType.CONNECT << 4
@@ -144,6 +146,28 @@ class ConnectDecoder:
         self.packet, self.trailing = held[:end], held[end:] + data[room:]
         self._held.clear()
         return connect
+
+
+def connect_facts(opening: bytes, max_bytes: int) -> ConnectFacts | None:
+    """Return what a CONNECT says of its client that is not to be served, wherever it came.
+
+    Args:
+        opening: the first bytes of the connection, as many as are there; the packet may be cut, or break the rules.
+        max_bytes: as for ``ConnectDecoder``; a larger packet is not looked into.
+
+    Returns:
+        What could be read, without the password; None where that is no CONNECT, or too little of one.
+    """
+    if not opening:
+        return None
+    try:
+        start, end = _frame(opening, max_bytes)
+    except (ConnectError, Incomplete):
+        return None
+    fields = ConnectFields(opening, start, end)
+    with suppress(ConnectError, Incomplete):
+        fields.read()
+    return fields.facts if fields.level is not None else None
 
 
 def _frame(held: bytes, max_bytes: int) -> tuple[int, int]:

@@ -35,13 +35,25 @@ class TlsEngine(TlsWitness):
 
     Attributes:
         closed: Whether the peer said close_notify.
+        opening: What came instead of TLS, as far as it was there when that was clear; empty otherwise.
     """
 
-    __slots__ = ("_began", "_incoming", "_keeps_session", "_outgoing", "_output", "_policy", "_undecided", "closed")
+    __slots__ = (
+        "_began",
+        "_incoming",
+        "_keeps_session",
+        "_outgoing",
+        "_output",
+        "_policy",
+        "_undecided",
+        "closed",
+        "opening",
+    )
 
     def __init__(self, policy: ChainPolicy) -> None:
         super().__init__()
         self.closed = False
+        self.opening = b""
         self._policy = policy
         self._undecided = bytearray()
         self._output = bytearray()
@@ -96,9 +108,11 @@ class TlsEngine(TlsWitness):
         return taken
 
     def _receive_hello(self, data: bytes) -> bytes:
+        before = self.client.first_bytes
         self.client.feed(data)
         if self.client.broken and self.client.client_hello is None:
             if not is_cut_short(self.client.first_bytes):
+                self.opening = before + data
                 self.state = TlsState.FAILED
             return b""
         self._undecided += data

@@ -153,7 +153,8 @@ def _one_of(record: Mapping[str, Any]) -> str:
         return ""
     names = [name for one in candidates[:_CANDIDATES] if isinstance(one, dict) and (name := _text(one, "id"))]
     more = ", …" if len(candidates) > _CANDIDATES else ""
-    return f"one of {', '.join(names)}{more}?" if names else ""
+    first = "maybe" if len(candidates) == 1 else "one of"
+    return f"{first} {', '.join(names)}{more}?" if names else ""
 
 
 def _text(record: Mapping[str, Any], *path: str, limit: int = FIELD_LIMIT) -> str:

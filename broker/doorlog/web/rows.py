@@ -31,8 +31,8 @@ class Row(NamedTuple):
     """Its id, for the eye."""
     is_sure: bool
     """Whether the device is certain, not likely."""
-    candidates: int
-    """How many devices it may have been, where it is not known."""
+    candidates: str
+    """Which devices it may have been, in words, where it is not known."""
     message: str
     link: str
     """Where the attempt is told."""
@@ -55,10 +55,18 @@ def row_of(found: Found) -> Row:
         device=text_at(record, "device", "id") or "",
         shown=_short(text_at(record, "device", "id")),
         is_sure=text_at(evidence, "confidence") == "certain",
-        candidates=len(items_at(evidence, "candidates")),
+        candidates=_candidates(items_at(evidence, "candidates")),
         message=safe_text(text_at(record, "message") or text_at(record, "event", "reason") or "", _LONGEST),
         link=attempt_url(name, moment),
     )
+
+
+def _candidates(candidates: list[Any]) -> str:
+    """Name the only one, or say how many there are."""
+    if len(candidates) != 1:
+        return f"one of {len(candidates)}" if candidates else ""
+    name = text_at(candidates[0], "id")
+    return f"maybe {_short(name)}" if name else ""
 
 
 def plain(row: Row) -> dict[str, Any]:

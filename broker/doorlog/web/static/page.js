@@ -62,7 +62,7 @@ function addRow(table, template, row) {
     link.textContent = row.shown;
     device.append(link, row.is_sure ? "" : "?");
   } else if (row.candidates) {
-    device.textContent = "one of " + row.candidates;
+    device.textContent = row.candidates;
   }
   message.textContent = row.message;
   table.tBodies[0].prepend(line);
