@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 import pytest
 
 from doorlog.application.cli import ExitCode
+from doorlog.identity.evidence import Evidence, Sighting
+from doorlog.identity.learner import Learner
+from doorlog.identity.places import place_of
+from doorlog.identity.store import open_store
 from support.commands import doorlog
 from support.log_files import WrittenLog
 
@@ -117,6 +122,22 @@ def test_devices_that_were_admitted_before_come_first_and_in_the_first_sentence(
     assert as_json["trouble"] is True
     assert as_json["stopped"] == as_json["devices"][0]["last"]
     assert as_json["devices"][0]["device"] == "pump-17"
+
+
+def test_who_was_last_at_the_address_of_an_unknown_device_is_told(log: WrittenLog) -> None:
+    with closing(open_store(log.live.parent / "devices.db")) as connection:
+        learner = Learner(connection)
+        for name in ("plug-13", HOSTILE):
+            learner.learn(Sighting(name, f"c-{name}", Evidence(1.0, place_of("198.51.100.2"), "t13", None), "anna"))
+        connection.commit()
+
+    text = "\n".join(doorlog("summary", "--log", log.live).out)
+    found = json.loads("\n".join(doorlog("summary", "--log", log.live, "--json").out))
+    assert "  (unknown) 198.51.100.2; last there: " in text
+    assert "plug-13" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    (there,) = (one["last_there"] for one in found["devices"] if one["source"] == "198.51.100.2")
+    assert set(there) == {"plug-13", HOSTILE}
 
 
 def test_a_damaged_directory_does_not_matter(log: WrittenLog) -> None:

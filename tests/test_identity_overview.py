@@ -10,7 +10,7 @@ import pytest
 from doorlog.identity.evidence import Departure, Evidence, Failure, Sighting, Whose
 from doorlog.identity.inventory import Imported, store_inventory
 from doorlog.identity.learner import Learner
-from doorlog.identity.overview import DeviceSummary, addresses, admissions, ids_like, states, summaries
+from doorlog.identity.overview import DeviceSummary, addresses, admissions, ids_like, last_there, states, summaries
 from doorlog.identity.places import place_of
 from doorlog.identity.store import open_store
 
@@ -190,6 +190,24 @@ def test_the_addresses_of_a_device_the_latest_first(fleet: Fleet) -> None:
         ("2001:db8::17", START + 10, START + 15, 2),
     ]
     assert addresses(fleet.connection, "pump-18") == []
+
+
+def test_who_was_last_at_an_address(fleet: Fleet) -> None:
+    fleet.admitted("plug-13", 0)
+    fleet.admitted("plug-14", 10)
+    fleet.admitted("plug-15", 20)
+    fleet.admitted("plug-15", 30, "198.51.100.7")
+    for number in range(6):
+        fleet.admitted(f"pump-{number}", 40 + number, "2001:db8::17")
+    fleet.failed("pump-19", 50)
+
+    asked = ["192.0.2.17", "::ffff:192.0.2.17", "2001:DB8::17", "203.0.113.1", '"]', ""]
+    assert last_there(fleet.connection, asked) == {
+        "192.0.2.17": ("plug-14", "plug-13"),
+        "::ffff:192.0.2.17": ("plug-14", "plug-13"),
+        "2001:DB8::17": ("pump-5", "pump-4", "pump-3", "pump-2"),
+    }
+    assert last_there(fleet.connection, []) == {}
 
 
 def test_the_last_admissions_of_some_devices(fleet: Fleet) -> None:

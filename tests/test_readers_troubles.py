@@ -11,7 +11,7 @@ import pytest
 from doorlog.events.codes import Code
 from doorlog.readers.summary import Failing, Served, Summary, summary_of
 from doorlog.readers.table import open_table
-from doorlog.readers.troubles import Headline, Named, headline_of
+from doorlog.readers.troubles import Headline, Named, Remembered, headline_of, judged
 from support.web_log import HOSTILE, rotation
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -102,6 +102,14 @@ ADDRESS = f"In the last hour attempts from 1 address failed whose device is not 
         ),
         ([device(admitted="10:30")], f"{PUMP} 10:30: it {REFUSE.replace(' ', 's ', 1)}"),
         ([device(None)], ADDRESS),
+        (
+            [device(None, last_there=("plug-13",))],
+            ADDRESS.replace(": they", ", but plug-13 was last seen there: they"),
+        ),
+        (
+            [device(None, last_there=("a", "b", "c", "d"))],
+            ADDRESS.replace(": they", ", but a, b, c and others were last seen there: they"),
+        ),
         ([device(code="bad_password"), device(None)], f"{PUMP} 10:04: it fails with bad_password. {ADDRESS}"),
     ],
 )
@@ -170,3 +178,19 @@ def test_the_headline_of_a_log(tmp_path: Path) -> None:
         f"pump-17 was admitted before and does not come in any more since {began:%H:%M}: it refuses our certificate "
         f"(server_certificate_unknown_ca), which changed at {changed:%H:%M}."
     )
+
+
+def test_what_is_remembered_of_those_that_failed() -> None:
+    remembered = Remembered({"pump-17": 0.0}, {"pump-17"}, {"192.0.2.1": ("plug-13", "plug-14")})
+    found, headline = judged(
+        summary(device(claimed=True), device(None), device(None, source="198.51.100.1")), remembered
+    )
+
+    assert [(one.device, one.claimed, one.last_there) for one in found.devices] == [
+        ("pump-17", False, ()),
+        (None, False, ("plug-13", "plug-14")),
+        (None, False, ()),
+    ]
+    assert found.sources == ["192.0.2.1", "198.51.100.1"]
+    assert headline.is_bad
+    assert judged(found, None)[0] is found

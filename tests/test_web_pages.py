@@ -347,6 +347,17 @@ async def test_the_devices_failing_ones_first(tmp_path: Path) -> None:
     assert (odd.status, odd.text.count("<tr>")) == (200, 5)
 
 
+async def test_the_overview_tells_who_was_last_at_the_address_of_an_unknown_device(tmp_path: Path) -> None:
+    day = rotation(tmp_path)
+    day.attempt(0.1, "server_certificate_unknown_ca")
+    async with served(day.log.live, known(tmp_path)) as site:
+        page = await site.get("/numbers?since=24h")
+
+    assert re.search(r'last there: <a href="/device/', page.text)
+    assert "were last seen there" in page.text
+    assert "<img src=x" not in page.text
+
+
 async def test_no_device_is_known_where_there_is_no_directory(tmp_path: Path) -> None:
     async with served(rotation(tmp_path).log.live) as site:
         assert "No device is known yet" in (await site.get("/devices")).text

@@ -17,6 +17,7 @@ from doorlog.errors import DoorlogError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from doorlog.readers.summary import Summary
     from doorlog.readers.troubles import Remembered
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
@@ -64,7 +65,7 @@ def summary(
         before = start - (end - start)
         with table_of(path, since=before, until=end) as table, working(table, "reading"):
             found = summary_of(table, start, end)
-        found, headline = judged(found, _remembered(find_directory(log, config, None), found.names))
+        found, headline = judged(found, _remembered(find_directory(log, config, None), found))
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     if as_json:
@@ -73,14 +74,17 @@ def summary(
         print_summary(found, top, headline, same_log(log, config))
 
 
-def _remembered(directory: Path | None, devices: list[str]) -> Remembered | None:
+def _remembered(directory: Path | None, summary: Summary) -> Remembered | None:
     """Ask the directory; None where it is not there, or can not be read: the log tells enough."""
     from doorlog.application.directory_options import opened
-    from doorlog.identity.overview import admissions, own_failures
+    from doorlog.identity.overview import admissions, last_there, own_failures
     from doorlog.readers.troubles import Remembered
 
     if directory is None or not directory.exists():
         return None
     with suppress(DoorlogError), opened(directory) as connection:
-        return Remembered(admissions(connection, devices), own_failures(connection, devices))
+        names, sources = summary.names, summary.sources
+        return Remembered(
+            admissions(connection, names), own_failures(connection, names), last_there(connection, sources)
+        )
     return None

@@ -12,6 +12,7 @@ from rich.text import Text
 from doorlog.application.devices_output import ago, counted, padded
 from doorlog.application.hints import command
 from doorlog.identity.words import span
+from doorlog.readers.troubles import MOST_THERE
 from doorlog.text import safe_text
 
 if TYPE_CHECKING:
@@ -146,10 +147,9 @@ def _code_cells(code: CodeCount, *, is_new: bool) -> list[str]:
 
 
 def _device_cells(one: Failing, now: datetime, *, is_new: bool) -> list[str]:
-    name = safe_text(one.device, _LIMIT) if one.device else f"(unknown) {safe_text(one.source or '-', _LIMIT)}"
     marks = (("new", is_new), ("recovered", one.recovered), ("claimed", one.claimed))
     return [
-        name,
+        _who(one),
         f"{one.attempts:,}",
         f"{one.before:,}",
         safe_text(one.code or "-", _LIMIT),
@@ -157,6 +157,15 @@ def _device_cells(one: Failing, now: datetime, *, is_new: bool) -> list[str]:
         ago(one.last.timestamp(), now.timestamp()),
         ", ".join(word for word, holds in marks if holds),
     ]
+
+
+def _who(one: Failing) -> str:
+    if one.device:
+        return safe_text(one.device, _LIMIT)
+    names = [safe_text(name, _LIMIT) for name in one.last_there[:MOST_THERE]]
+    more = ", …" if len(one.last_there) > MOST_THERE else ""
+    there = f"; last there: {', '.join(names)}{more}" if names else ""
+    return f"(unknown) {safe_text(one.source or '-', _LIMIT)}{there}"
 
 
 def _certificate_cells(one: Served) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from doorlog.identity.places import place_of
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
@@ -141,6 +143,21 @@ def own_failures(connection: sqlite3.Connection, devices: Sequence[str]) -> set[
     return {name for (name,) in rows}
 
 
+def last_there(connection: sqlite3.Connection, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return which devices were last admitted from these addresses, by address, the latest first, four at most each.
+
+    Args:
+        connection: A directory, open for reading.
+        sources: Addresses, as they stand in records.
+    """
+    asked = {source: place_of(source).address for source in sources}
+    rows = connection.execute(_LAST_THERE, (json.dumps(sorted(set(asked.values()))),))
+    there: dict[str, list[str]] = {}
+    for address, device in rows:
+        there.setdefault(address, []).append(device)
+    return {source: tuple(there[address]) for source, address in asked.items() if address in there}
+
+
 def addresses(connection: sqlite3.Connection, device: str) -> list[tuple[str, float, float, int]]:
     """Return where a device was: address, first and last time, how often; the latest first."""
     rows = connection.execute(
@@ -165,6 +182,16 @@ def ids_like(connection: sqlite3.Connection, beginning: str, most: int) -> list[
         (len(beginning), beginning, most),
     )
     return [name for (name,) in rows]
+
+
+_LAST_THERE: Final = """
+SELECT address, id FROM (
+    SELECT s.address AS address, d.id AS id, s.last AS last,
+           row_number() OVER (PARTITION BY s.address ORDER BY s.last DESC, d.id) AS place
+    FROM sighting s JOIN device d ON d.number = s.device AND d.address = s.address
+    WHERE s.address IN (SELECT value FROM json_each(?))
+) WHERE place <= 4 ORDER BY last DESC, id
+"""
 
 
 def _urgency(device: DeviceSummary) -> tuple[int, float, str]:

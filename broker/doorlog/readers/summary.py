@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from doorlog.readers.table import Row, Table
 
+_MOST_SOURCES: Final = 1_000
 _CLAIMED: Final = "device_method IN ('client_id', 'user_name') AND confidence <> 'certain' AND outcome = 'failure'"
 _TALLY: Final = f"""
 CREATE OR REPLACE TEMP TABLE tally AS
@@ -101,6 +103,8 @@ class Failing(NamedTuple):
     """When it was last admitted, in both spans."""
     claimed: bool
     """Whether only refused logins wrote its name: it may have been somebody else."""
+    last_there: tuple[str, ...] = ()
+    """Devices that were last admitted from the address of an unknown one, as far as that is remembered."""
 
     @property
     def new(self) -> bool:
@@ -165,6 +169,12 @@ class Summary:
         return [one.device for one in self.devices if one.device is not None]
 
     @property
+    def sources(self) -> list[str]:
+        """Addresses of those that failed and are not known, as many as it is worth while to ask about."""
+        sources = (one.source for one in self.devices if one.device is None and one.source is not None)
+        return list(islice(sources, _MOST_SOURCES))
+
+    @property
     def is_comparable(self) -> bool:
         """Whether there was anything in the span before: else all is new, which says nothing."""
         return self.before[0] > 0
@@ -209,6 +219,15 @@ def vouched(summary: Summary, own: Collection[str]) -> Summary:
     """Return a summary in which the names of these devices are more than claimed: they failed where they always are."""
     devices = [one._replace(claimed=one.claimed and one.device not in own) for one in summary.devices]
     devices.sort(key=lambda one: (one.device is None, one.recovered, one.admitted is None, one.claimed))
+    return replace(summary, devices=devices)
+
+
+def with_neighbours(summary: Summary, last_there: Mapping[str, tuple[str, ...]]) -> Summary:
+    """Return a summary that tells of unknown devices which ones were last at their address."""
+    devices = [
+        one if one.device is not None else one._replace(last_there=last_there.get(one.source or "", ()))
+        for one in summary.devices
+    ]
     return replace(summary, devices=devices)
 
 

@@ -15,7 +15,7 @@ from doorlog.events.codes import (
     refuses_our_certificate,
 )
 from doorlog.events.explanations import explanation
-from doorlog.readers.summary import vouched
+from doorlog.readers.summary import vouched, with_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,10 @@ _REFUSES_US: Final = "server_certificate_"
 """Stands for all ways to refuse our certificate."""
 _NOW: Final = timedelta(hours=1)
 """Attempts of nobody knows whom are no news for longer: whoever made them may be in again, under its name."""
+
+
+MOST_THERE: Final = 3
+"""Devices that are named of those that were last at an address."""
 
 
 class Named(NamedTuple):
@@ -59,6 +63,8 @@ class Remembered(NamedTuple):
     """When they were last admitted, seconds since 1970, UTC."""
     own_failures: Collection[str]
     """Those whose failures are their own, also where only a name says it."""
+    last_there: Mapping[str, tuple[str, ...]]
+    """Devices that were last admitted from the addresses of unknown ones, the latest first."""
 
 
 def judged(summary: Summary, remembered: Remembered | None) -> tuple[Summary, Headline]:
@@ -70,7 +76,7 @@ def judged(summary: Summary, remembered: Remembered | None) -> tuple[Summary, He
     """
     if remembered is None:
         return summary, headline_of(summary)
-    known = vouched(summary, remembered.own_failures)
+    known = with_neighbours(vouched(summary, remembered.own_failures), remembered.last_there)
     admitted = {name: datetime.fromtimestamp(moment, UTC) for name, moment in remembered.admissions.items()}
     return known, headline_of(known, admitted)
 
@@ -144,9 +150,20 @@ def _broken(
 
 def _unknown(unknown: Sequence[Failing], summary: Summary) -> Iterator[Part]:
     many = _counted(len(unknown), "address", "addresses")
-    does = _does(_first(unknown), is_one=False)
-    yield f"In the last hour attempts from {many} failed whose device is not known: they {does}"
+    yield f"In the last hour attempts from {many} failed whose device is not known"
+    if len(unknown) == 1 and unknown[0].last_there:
+        yield from _last_there(unknown[0].last_there)
+    yield f": they {_does(_first(unknown), is_one=False)}"
     yield from _changed(unknown, max(one.first for one in unknown), summary)
+
+
+def _last_there(devices: Sequence[str]) -> Iterator[Part]:
+    yield ", but "
+    for number, device in enumerate(devices[:MOST_THERE]):
+        yield ", " if number else ""
+        yield Named(device)
+    yield " and others" if len(devices) > MOST_THERE else ""
+    yield f" {'was' if len(devices) == 1 else 'were'} last seen there"
 
 
 def _changes(summary: Summary) -> list[datetime]:

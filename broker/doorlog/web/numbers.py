@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from doorlog.errors import DirectoryError
-from doorlog.identity.overview import addresses, admissions, own_failures, states, summaries
+from doorlog.identity.overview import addresses, admissions, last_there, own_failures, states, summaries
 from doorlog.identity.store import open_to_read
 from doorlog.readers.changes import MOST_ATTEMPTS, attempts_of, break_of
 from doorlog.readers.files import open_log
@@ -74,8 +74,14 @@ class Numbers:
         with open_table(self._log, since=before, until=until, index=self._index, memory=_MEMORY) as table:
             summary = summary_of(table, since, until)
             timeline = timeline_of(table, since, until, _MOST_SLOTS)
-        now, names = time.time(), summary.names
-        remembered = self._known(lambda known: Remembered(admissions(known, names), own_failures(known, names)))
+        now = time.time()
+        remembered = self._known(
+            lambda known: Remembered(
+                admissions(known, summary.names),
+                own_failures(known, summary.names),
+                last_there(known, summary.sources),
+            )
+        )
         summary, headline = judged(summary, remembered)
         return {
             "headline": headline,
