@@ -147,6 +147,26 @@ async def test_everybody_can_use_the_pages(day: Day, scheme: str, width: int) ->
             assert wide <= 0, f"{path} is wider than the screen"
 
 
+async def test_on_a_phone_filters_that_are_not_in_use_are_folded(day: Day) -> None:
+    async with served(day.log.live) as site, browser_page(site, viewport={"width": 360, "height": 780}) as page:
+        await page.goto(f"{site.url}/log")
+        await is_live(page)
+        assert not await page.locator(".filters").is_visible()
+        await page.click("summary >> text=Filters")
+        await page.fill("input[name=device]", "pump-17")
+        await page.click("text=Show")
+        await page.wait_for_url("**device=pump-17**")
+        assert await page.locator(".filters").is_visible()
+
+        wide = await page.locator(f"{ROWS}:first-child .message").bounding_box()
+        assert wide is not None
+        assert wide["width"] > 300, "a message has the whole width"
+    async with served(day.log.live) as site, browser_page(site) as page:
+        await page.goto(f"{site.url}/log")
+        assert await page.locator(".filters").is_visible()
+        assert not await page.locator("summary >> text=Filters").is_visible()
+
+
 async def test_hostile_names_do_nothing(day: Day) -> None:
     name = day.attempt(0.1, "bad_password", HOSTILE, message=HOSTILE, issuer=HOSTILE)
     async with served(day.log.live) as site, browser_page(site) as page:

@@ -135,13 +135,20 @@ async function lookFurther(table) {
   stop.remove();
 }
 
+function toSearch() {
+  const search = document.querySelector("input[type=search]");
+  const folded = search?.closest("details");
+  if (folded) folded.open = true;
+  search?.focus();
+}
+
 function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const links = [...document.querySelectorAll("a.open")];
     const at = links.indexOf(document.activeElement);
     if (event.key === "j" || event.key === "k") links[Math.max(0, at + (event.key === "j" ? 1 : -1))]?.focus();
-    else if (event.key === "/") document.querySelector("input[type=search]")?.focus();
+    else if (event.key === "/") toSearch();
     else return;
     event.preventDefault();
   });
@@ -158,6 +165,9 @@ function copying() {
 }
 
 localTimes(document);
+// On a phone, filters that are not in use would fill the screen.
+const folding = document.querySelector("details[data-folds]");
+if (folding && matchMedia("(max-width: 640px)").matches) folding.open = false;
 keys();
 copying();
 const numbers = document.querySelector("[data-part]");
