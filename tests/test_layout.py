@@ -15,7 +15,7 @@ SOURCES = sorted([*(ROOT / "broker").rglob("*.py"), *(ROOT / "plugins").rglob("*
 TESTS = {path.name for path in (ROOT / "tests").glob("test_*.py")}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("addresses", "errors", "text", "topics"),
+    ("addresses", "errors", "files", "text", "topics"),
     ("events", "passwords"),
     ("certificates", "settings"),
     ("log", "identity", "door", "watch"),

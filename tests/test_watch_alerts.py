@@ -21,9 +21,10 @@ class Watching:
 
     def __init__(self, rules: dict[str, Rule], every: float = 3_600, resolve: float = 300) -> None:
         self.alerts = Alerts(rules, every=every, resolve=resolve, start=0)
+        self.began = 1_000_000.0
 
     def at(self, moment: float, **facts: object) -> list[str]:
-        sample = Sample(moment, 1_000_000 + moment, **facts)  # type: ignore[arg-type]  # each test gives what it means
+        sample = Sample(moment, self.began + moment, **facts)  # type: ignore[arg-type]  # each test gives what it means
         return [notice.status for notice in self.alerts.look(sample)]
 
 
@@ -95,3 +96,63 @@ def test_firing_and_resolved_take_turns_and_nothing_else(lags: list[bool]) -> No
     watching = Watching({"log_lags": Rule(True, 30, 5)}, every=10**9, resolve=30)
     told = [status for tick, lag in enumerate(lags) for status in watching.at(15 * tick, lag=9.0 if lag else 0.0)]
     assert told == [("firing", "resolved")[number % 2] for number in range(len(told))]
+
+
+# across a restart
+
+
+def restarted(before: Watching, now: float) -> Watching:
+    """Another broker, whose clock begins at 0, at this moment after the first one's start."""
+    after = Watching(LAGS)
+    after.alerts.recall(before.alerts.told, 1_000_000 + now)
+    after.began = 1_000_000 + now
+    return after
+
+
+def told_once() -> Watching:
+    before = Watching(LAGS)
+    before.at(0, lag=9.0)
+    assert before.at(60, lag=9.0) == ["firing"]
+    return before
+
+
+def test_what_was_told_before_a_restart_is_not_told_anew() -> None:
+    after = restarted(told_once(), 100)
+
+    assert after.alerts.firing == ("log_lags",)
+    assert after.at(10, lag=9.0) == []
+    assert after.at(3_559, lag=9.0) == []
+    assert after.at(3_560, lag=9.0) == ["firing"], "an hour after it was told last"
+
+
+def test_what_is_over_after_a_restart_is_resolved_once_that_can_be_known() -> None:
+    after = restarted(told_once(), 100)
+
+    assert after.at(10) == []
+    assert after.at(QUARTER) == []
+    assert after.at(QUARTER + 300) == ["resolved"]
+    assert after.alerts.told == []
+
+
+def test_a_restart_is_told_since_when_it_is_so_and_may_be_restarted_again() -> None:
+    before = told_once()
+    after = restarted(restarted(before, 100), 200)
+
+    assert after.alerts.told == before.alerts.told
+    (told,) = after.alerts.told
+    assert (told.rule, told.since, told.told) == ("log_lags", 1_000_000, 1_000_060)
+
+
+def test_a_clock_that_was_set_back_and_a_rule_that_is_no_more_do_no_harm() -> None:
+    after = restarted(told_once(), -5_000)
+    assert after.at(10, lag=9.0) == []
+
+    none = Watching({})
+    none.alerts.recall(told_once().alerts.told, 0)
+    assert none.alerts.firing == ()
+
+
+def test_only_what_was_told_is_kept() -> None:
+    watching = Watching(LAGS)
+    watching.at(0, lag=9.0)
+    assert watching.alerts.told == []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from doorlog.door.tls_context import ServedChain
     from doorlog.settings.alert_models import AlertSettings
+    from doorlog.watch.alert_memory import AlertMemory
     from doorlog.watch.alert_rules import Sample
 
 NEW_SECONDS: Final = 7_200.0
@@ -33,17 +34,22 @@ class Alerting:
         settings: What is told, and to whom.
         service: Which broker, ``service.name``.
         sample: Tells what is known at this moment; called on a thread of this.
+        memory: Where it is kept what was told, for the next start.
 
     Attributes:
         webhook: Brings the messages.
     """
 
-    def __init__(self, settings: AlertSettings, service: str, sample: Callable[[], Sample]) -> None:
+    def __init__(
+        self, settings: AlertSettings, service: str, sample: Callable[[], Sample], memory: AlertMemory
+    ) -> None:
         self._service = service
         self._sample = sample
         self._interval = settings.interval
         rules = {name: settings.rules.rule(name) for name in DEFAULTS}
         self._alerts = Alerts(rules, every=settings.every, resolve=settings.resolve, start=time.monotonic())
+        self._memory = memory
+        self._alerts.recall(memory.read(), time.time())
         self.webhook = Webhook(settings.webhook)
         self._is_over = Event()
         self._said_fault = False
@@ -59,7 +65,10 @@ class Alerting:
         """Look no more, and give what waits a last try."""
         self._is_over.set()
         self._thread.join()
+        dropped = self.webhook.dropped
         self.webhook.close()
+        if self.webhook.dropped == dropped:
+            self._keep()
 
     def _run(self) -> None:
         while not self._is_over.wait(self._interval):
@@ -73,6 +82,12 @@ class Alerting:
     def _look(self) -> None:
         for notice in self._alerts.look(self._sample()):
             self.webhook.put(body_of(message_of(notice, self._service)))
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write down what was told, once it was brought: what was not is to be told by the next start."""
+        if self.webhook.is_idle:
+            self._memory.keep(self._alerts.told)
 
 
 def new_certificates(chains: Mapping[str, ServedChain], first_shown: Mapping[str, float], now: float) -> frozenset[str]:

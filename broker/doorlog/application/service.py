@@ -36,6 +36,7 @@ from doorlog.identity.naming import Naming
 from doorlog.log.opening import open_log, service_part
 from doorlog.log.writer import Log
 from doorlog.settings.models import DoorSettings, Settings
+from doorlog.watch.alert_memory import AlertMemory
 from doorlog.watch.alert_rules import Sample
 
 _STOP_SECONDS = 20.0
@@ -189,7 +190,11 @@ class Service:
 
     def _open_alerting(self) -> Alerting | None:
         wanted = self._settings.alerts
-        return Alerting(wanted, self._settings.service.name, self._sample) if wanted is not None else None
+        if wanted is None:
+            return None
+        log = self._settings.log.file
+        memory = AlertMemory(log.path.with_name("alerts.json") if log is not None else None)
+        return Alerting(wanted, self._settings.service.name, self._sample, memory)
 
     def _sample(self) -> Sample:
         """On the alerts' thread."""

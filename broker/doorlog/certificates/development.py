@@ -6,7 +6,6 @@ import fcntl
 import ipaddress
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from doorlog.errors import CertificateError
+from doorlog.files import replace_file
 
 DEMO_USER: Final = "demo"
 DEMO_DEVICE: Final = "demo-device"
@@ -146,10 +146,10 @@ def _create_authorities(pki: DevelopmentPki, now: datetime) -> None:
     mark = secrets.token_hex(3)  # two machines' roots must not look alike
     root = _authority(f"doorlog development root {mark}", None, now)
     intermediate = _authority(f"doorlog development intermediate {mark}", root, now)
-    _write(pki.ca_key, _pem_key(root.key), _PRIVATE)
-    _write(pki.intermediate_key, _pem_key(intermediate.key), _PRIVATE)
-    _write(pki.intermediate_certificate, _pem(intermediate.certificate), _PUBLIC)
-    _write(pki.ca_certificate, _pem(root.certificate), _PUBLIC)
+    replace_file(pki.ca_key, _pem_key(root.key), _PRIVATE)
+    replace_file(pki.intermediate_key, _pem_key(intermediate.key), _PRIVATE)
+    replace_file(pki.intermediate_certificate, _pem(intermediate.certificate), _PUBLIC)
+    replace_file(pki.ca_certificate, _pem(root.certificate), _PUBLIC)
 
 
 def _authority(common_name: str, issuer: _Authority | None, now: datetime) -> _Authority:
@@ -192,8 +192,8 @@ def _keep_leaf(certfile: Path, keyfile: Path, leaf: _Leaf, issuer: _Authority, n
         return
     if not key:
         key = ec.generate_private_key(ec.SECP256R1())
-        _write(keyfile, _pem_key(key), _PRIVATE)
-    _write(certfile, _pem(_issue(leaf, key, issuer, now)) + _pem(issuer.certificate), _PUBLIC)
+        replace_file(keyfile, _pem_key(key), _PRIVATE)
+    replace_file(certfile, _pem(_issue(leaf, key, issuer, now)) + _pem(issuer.certificate), _PUBLIC)
 
 
 def _kept_key(keyfile: Path) -> ec.EllipticCurvePrivateKey | None:
@@ -241,8 +241,8 @@ def _keep_user(pki: DevelopmentPki) -> None:
     password = secrets.token_urlsafe(12)
     demo = f"{DEMO_USER}:{PasswordHasher().hash(password)}".encode()
     pki.password_file.unlink(missing_ok=True)
-    _write(pki.users_file, b"\n".join([*others, demo, b""]), _PRIVATE)
-    _write(pki.password_file, password.encode(), _PRIVATE)
+    replace_file(pki.users_file, b"\n".join([*others, demo, b""]), _PRIVATE)
+    replace_file(pki.password_file, password.encode(), _PRIVATE)
 
 
 def _signed(
@@ -282,18 +282,3 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replace a file as a whole: whoever reads it sees the old one or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

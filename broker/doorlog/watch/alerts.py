@@ -6,10 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from doorlog.watch.alert_memory import Told
 from doorlog.watch.alert_rules import QUARTER, RULES, Condition, Sample, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from doorlog.settings.alert_models import Rule
 
@@ -41,6 +42,8 @@ class _State:
     began: float
     since: float
     told: float | None = None
+    told_at: float | None = None
+    """The same in seconds since 1970, UTC."""
     over: float | None = None
 
 
@@ -66,6 +69,41 @@ class Alerts:
         """The rules of all that was told and is not resolved, one name for each."""
         return tuple(sorted(rule for (rule, _), state in tuple(self._states.items()) if state.told is not None))
 
+    def recall(self, kept: Iterable[Told], now: float) -> None:
+        """Go on with what was told before a restart; before the first look.
+
+        Counts begin anew: that something is over can not be known before there are as many as the rules look at.
+
+        Args:
+            kept: What was told.
+            now: Seconds since 1970, UTC, at the start.
+        """
+        start = self._kept[0].moment
+        for one in kept:
+            if one.rule in self._rules:
+                condition = Condition(one.rule, one.severity, one.summary, one.labels, level=one.level)
+                told = start - max(0.0, now - one.told)
+                self._states[one.rule, one.labels] = _State(
+                    condition, start, one.since, told, told_at=one.told, over=start + QUARTER
+                )
+
+    @property
+    def told(self) -> list[Told]:
+        """What was told and is not over, to be recalled after a restart."""
+        return [
+            Told(
+                rule=one.condition.rule,
+                severity=one.condition.severity,
+                summary=one.condition.summary,
+                labels=one.condition.labels,
+                level=one.condition.level,
+                since=one.since,
+                told=one.told_at,
+            )
+            for one in self._states.values()
+            if one.told_at is not None
+        ]
+
     def look(self, sample: Sample) -> list[Notice]:
         """Take a sample; return what is to be told now."""
         conditions = {
@@ -89,7 +127,7 @@ class Alerts:
             is_due = is_worse or sample.moment - state.told >= every
         if not is_due:
             return None
-        state.told = sample.moment
+        state.told, state.told_at = sample.moment, sample.now
         return Notice("firing", condition, state.since)
 
     def _missing(self, about: _About, sample: Sample) -> Notice | None:

@@ -54,6 +54,7 @@ class Webhook:
         self._changed = Condition()
         self._is_closing = False
         self._failures = 0
+        self._is_bringing = False
         self.dropped = 0
         self._thread = Thread(target=self._run, name="doorlog-webhook", daemon=True)
         self._thread.start()
@@ -67,6 +68,12 @@ class Webhook:
             self._waiting.append((time.monotonic(), body))
             self._changed.notify_all()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, or is under way."""
+        with self._changed:
+            return not self._waiting and not self._is_bringing
+
     def close(self) -> None:
         """Give what waits one last try, for a moment, and end."""
         with self._changed:
@@ -77,10 +84,12 @@ class Webhook:
     def _run(self) -> None:
         while (message := self._next()) is not None:
             self._bring(message)
+            self._is_bringing = False
 
     def _next(self) -> tuple[float, bytes] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closing)
+            self._is_bringing = bool(self._waiting)
             return self._waiting.popleft() if self._waiting else None
 
     def _bring(self, message: tuple[float, bytes]) -> None:
