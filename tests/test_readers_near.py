@@ -64,7 +64,7 @@ class Hours:
         self.log.append_raw(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
     def near(self, name: str, moment: datetime | None = None, budget: int = 1) -> tuple[Shown, list[str]]:
-        """Return what is found, and in the segments of which hours it was looked for."""
+        """Return what is found, and the segments of which hours were read to their end."""
         looked: set[str] = set()
         with ExitStack() as stack:
 
@@ -83,8 +83,8 @@ def noted(file: Any, looked: set[str]) -> Any:
     looked_at = file.chunks
 
     def chunks() -> Any:
-        looked.add(file.name)
         yield from looked_at
+        looked.add(file.name)
 
     return chunks()
 
@@ -175,6 +175,32 @@ def test_a_segment_that_was_closed_by_others_is_read_like_any_other(log: Hours) 
 
     assert told(log.near("new", at(9, 0))[0]) == ["connect new"]
     assert told(log.near("c7", at(7, 3), budget=10_000_000)[0]) == ["connect c7"]
+
+
+def test_what_logrotate_left_is_known_by_its_first_record(tmp_path: Path) -> None:
+    log = Hours(tmp_path, 0)
+    for hour in range(4):
+        log.write(hour, 3, "connect", f"c{hour}", code="bad_password", confidence="certain")
+        log.log.logrotate(compress=hour < 2)
+    log.write(5, 0, "connect", "new", code="bad_password", confidence="certain")
+
+    for hour in range(4):
+        found, looked = log.near(f"c{hour}", at(hour, 3))
+        assert told(found) == [f"connect c{hour}"]
+        assert str(hour) in looked
+        assert told(log.near(f"run-{hour + 1}")[0]) == [f"connect c{hour}"]
+
+
+def test_a_file_that_is_damaged_from_its_beginning_on_is_named(tmp_path: Path) -> None:
+    log = Hours(tmp_path, 0)
+    log.write(0, 3, "connect", "c0", code="bad_password", confidence="certain")
+    log.log.logrotate(compress=True)
+    (packed,) = log.log.closed
+    packed.write_bytes(packed.read_bytes()[:12])
+    log.log.live = packed
+
+    found, _ = log.near("c0", at(0, 3))
+    assert (found.records, found.damaged) == ([], [packed.name])
 
 
 def test_a_damaged_segment_is_named(log: Hours) -> None:

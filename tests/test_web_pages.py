@@ -86,9 +86,9 @@ async def test_an_attempt_is_found_with_the_log_opened_as_often_as_it_is_read(
     name = day.attempt(1, "not_tls")
     async with served(day.log.live) as site:
         assert (await site.get(f"/attempt/{name}")).status == 200
-        assert len(opened) == 1
+        assert len(opened) == 2, "for its place, and to read it"
         assert (await site.get(f"/attempt/x-{day.log.sequence}")).status == 200
-        assert len(opened) == 3
+        assert len(opened) == 5, "and to learn which connection it is"
 
 
 async def test_an_attempt_is_looked_for_where_it_was_shown(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from doorlog.events.codes import Action, Code
 from doorlog.log.segments import sequence_in, sequence_of
 from doorlog.readers.filters import time_of
-from doorlog.readers.lines import LONGEST_LINE, LogFile
+from doorlog.readers.lines import DamagedFile, LogFile
 from doorlog.readers.record import text_at
 from doorlog.readers.search import parsed
 from doorlog.readers.show import Shown, connection_of, shown_in
 from doorlog.readers.spans import begun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from doorlog.readers.files import OpenLog
@@ -41,17 +41,17 @@ def shown_near(opened: Callable[[], OpenLog], name: str, budget: int, at: dateti
     Raises:
         LogError: A file can not be read.
     """
-    log = opened()
-    place = _place_of(log, name, at)
+    place = _place_of(opened().files, name, at)
     if _EVENT_ID.fullmatch(name):
-        named = shown_in(log.files[place : place + 1], name)
+        named = shown_in(opened().files[place : place + 1], name)
         connection = connection_of(named, name)
         if connection is None:
             return named
-        name, log = connection, opened()
-    found = _looked(log.files[place:], name, budget, _is_over)
+        name = connection
+    files = opened().files
+    found = _looked(files[place:], name, budget, _is_over)
     if not found.has_attempt:
-        earlier = _looked(reversed(log.files[:place]), name, budget, lambda found: found.has_attempt)
+        earlier = _looked(reversed(files[:place]), name, budget, lambda found: found.has_attempt)
         found.records[:0] = sorted(earlier.records, key=lambda record: text_at(record, "@timestamp") or "")
         found.is_cut |= earlier.is_cut
         found.damaged += earlier.damaged
@@ -59,27 +59,31 @@ def shown_near(opened: Callable[[], OpenLog], name: str, budget: int, at: dateti
     return found
 
 
-def _place_of(log: OpenLog, name: str, at: datetime | None) -> int:
+def _place_of(files: Sequence[LogFile], name: str, at: datetime | None) -> int:
     """Return the number of the file in which a record must be, by what each of them begins with."""
     numbered = _EVENT_ID.fullmatch(name)
     sequence = int(numbered[1]) if numbered else None
-    for number in reversed(range(len(log.files))):
-        first, moment = _beginning(log, number)
+    if at is None and sequence is None:
+        return len(files) - 1
+    for number, file in reversed(list(enumerate(files))):
+        first, moment = _beginning(file)
         if at is not None:
             if moment is not None and moment <= at:
                 return number
-        elif sequence is None or (first is not None and first <= sequence):
+        elif first is not None and sequence is not None and first <= sequence:
             return number
     return 0
 
 
-def _beginning(log: OpenLog, number: int) -> tuple[int | None, datetime | None]:
+def _beginning(file: LogFile) -> tuple[int | None, datetime | None]:
     """Return the sequence and the time of the first record of a file, as the name of a closed one says."""
-    file = log.files[number]
-    if log.live is None or number < len(log.files) - 1:
-        return sequence_in(file.name), begun(file.name)
-    first = os.pread(log.live.fileno(), LONGEST_LINE, 0).partition(b"\n")[0]
-    return sequence_of(first), time_of(text_at(parsed(first), "@timestamp"))
+    first, moment = sequence_in(file.name), begun(file.name)
+    if first is not None and moment is not None:
+        return first, moment
+    with suppress(DamagedFile):
+        line = next(iter(file.chunks), b"").partition(b"\n")[0]
+        return sequence_of(line), time_of(text_at(parsed(line), "@timestamp"))
+    return None, None
 
 
 def _looked(files: Iterable[LogFile], name: str, budget: int, is_enough: Callable[[Shown], bool]) -> Shown:
