@@ -96,6 +96,16 @@ def test_the_latest_records_are_told_and_how_many_there_are(local: Path) -> None
     assert local.exists()
 
 
+def test_only_what_happened_since_is_told(local: Path) -> None:
+    assert len([line for line in doorlog("device", "pump-17", "--since", "52w").out if line.startswith("20")]) == 3
+    recent = doorlog("device", "pump-17", "--since", "1s")
+    assert (recent.code, [line for line in recent.out if line.startswith("20")]) == (0, [])
+    assert doorlog("device", "pump-17", "--since", "yesterday").code == ExitCode.USAGE
+
+    (local / "devices.db").unlink()
+    assert "since then: doorlog devices lists" in doorlog("device", "pump-17", "--since", "1s").err[-1]
+
+
 def test_a_log_without_a_directory_is_enough(local: Path) -> None:
     (local / "devices.db").unlink()
 

@@ -72,6 +72,29 @@ def marks(history: History) -> list[tuple[str, str | None]]:
     return [(entry.mark, entry.record["doorlog"].get("connection_id")) for entry in history.entries]
 
 
+def test_what_was_before_a_moment_is_left_out_and_its_files_are_not_read() -> None:
+    def never() -> Iterator[bytes]:
+        pytest.fail("a file that holds nothing of interest is read")
+        yield b""
+
+    name = "doorlog-20260301T{}Z-{:019}.jsonl"
+    early = [certain("pump-17", at=660), ambiguous(at=660, connection="early")]
+    late = [certain("pump-17", at=780), confirming("pump-17", ["early"], at=780)]
+
+    def log() -> list[LogFile]:
+        return [
+            LogFile(name.format("150000", 1), never()),
+            LogFile(name.format("151000", 5), early),
+            LogFile(name.format("151200", 9), late),
+        ]
+
+    since = datetime(2026, 3, 1, 15, 11, 30, tzinfo=UTC)
+    found = history_of(log(), "pump-17", last=10, since=since)
+
+    assert (found.found, [entry.time for entry in found.entries]) == (2, ["2026-03-01T15:13:00.000000Z"] * 2)
+    assert with_confirmed(log(), found, since).found == 2, "what was explained then was before it"
+
+
 # what is marked how
 
 

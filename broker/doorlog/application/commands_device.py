@@ -7,12 +7,23 @@ import re
 import sqlite3
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, say
+from doorlog.application.commands import (
+    AsJson,
+    ExitCode,
+    LogConfig,
+    LogOption,
+    examples,
+    fail,
+    log_of,
+    say,
+    understood,
+)
 from doorlog.application.directory_options import DirectoryOption, directory_of, find_directory, opened, warn_of_damage
 from doorlog.application.hints import same_log
 from doorlog.errors import DoorlogError
@@ -27,7 +38,9 @@ if TYPE_CHECKING:
 HELP: Final[dict[str, Any]] = {
     "short_help": "Tell the history of one device.",
     "epilog": examples(
-        "doorlog device pump-17", "doorlog device pump-17 --last 500 --json | jq -r '.history[].record.message'"
+        "doorlog device pump-17",
+        "doorlog device pump-17 --since 7d          reads only what a long log holds of these days",
+        "doorlog device pump-17 --last 500 --json | jq -r '.history[].record.message'",
     ),
 }
 """How it is registered."""
@@ -51,6 +64,10 @@ def device(
     log: LogOption = None,
     config: LogConfig = None,
     directory: DirectoryOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only from then on (RFC 3339), or a span back: 90s 15m 24h 7d."),
+    ] = None,
     last: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many entries, the latest.")] = 30,
     as_json: AsJson = False,
 ) -> None:
@@ -62,22 +79,25 @@ def device(
     """
     from doorlog.application.device_output import as_plain_history, print_history
     from doorlog.application.log_progress import reading
+    from doorlog.readers.filters import moment
     from doorlog.readers.history import history_of, with_confirmed
 
+    start = understood("--since", since, lambda text: moment(text, datetime.now(UTC), local=True))
     device_id = device_id.encode("utf-8", "backslashreplace").decode()  # what is no text is in no record
     try:
         path = log_of(log, config)
         found, places = _remembered(find_directory(log, config, directory), device_id, must_be=directory is not None)
         with reading(path, "reading") as files:
-            history = history_of(files, device_id, last=last)
+            history = history_of(files, device_id, last=last, since=start)
         if history.confirmed:
             with reading(path, "reading") as files:
-                history = with_confirmed(files, history)
+                history = with_confirmed(files, history, start)
     except DoorlogError as error:
         fail(str(error), ExitCode.SETTINGS)
     warn_of_damage(history.damaged)
     if not found and not history.found:
-        fail(f"no device {device_id!r} in {path}: doorlog devices lists those that are known", ExitCode.FAILED)
+        place = f"{path} since then" if start is not None else path
+        fail(f"no device {device_id!r} in {place}: doorlog devices lists those that are known", ExitCode.FAILED)
     summary = found[0] if found else None
     if as_json:
         typer.echo(json.dumps(as_plain_history(summary, places, history), indent=2))

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from doorlog.events.codes import NEVER_ADMITTED, NEVER_HERE, Action, Code, Outcome
-from doorlog.readers.filters import Filters
+from doorlog.readers.filters import Filters, time_of
 from doorlog.readers.pages import page_of
 from doorlog.readers.record import text_at, value_at
 from doorlog.readers.search import as_json, items_at, lines_with, parsed
+from doorlog.readers.spans import files_between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from doorlog.readers.files import OpenLog
@@ -103,23 +104,26 @@ class Ambiguous(NamedTuple):
     """``@timestamp`` of the earliest record that was looked at, if there are earlier ones."""
 
 
-def history_of(files: Iterable[LogFile], device: str, *, last: int) -> History:
+def history_of(files: Sequence[LogFile], device: str, *, last: int, since: datetime | None = None) -> History:
     """Read what a log holds of a device.
 
     Args:
         files: Of the log, in order.
         device: Its id, as it stands in the records.
         last: How many entries are kept.
+        since: What happened before that is left out, and files that hold nothing else are not read.
 
     Raises:
         LogError: A file can not be read.
     """
     history = History(device, last)
     text = as_json(device)
-    for line in lines_with(files, re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged):
+    for line in lines_with(
+        files_between(files, since, None), re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged
+    ):
         record = parsed(line)
         found = _entry(record, device) if record is not None else None
-        if record is None or found is None:
+        if record is None or found is None or _is_before(record, since):
             continue
         history.add(found)
         if value_at(record, "event", "action") == Action.DEVICE_CONFIRMED and found.mark in ("certain", "likely"):
@@ -145,13 +149,23 @@ def ambiguous_of(log: OpenLog, device: str, since: datetime) -> Ambiguous:
     return Ambiguous(found, page.reached if page.older is not None else None)
 
 
-def with_confirmed(files: Iterable[LogFile], history: History) -> History:
-    """Return the history with the attempts that were explained later; the log is read once more, if there are any."""
+def with_confirmed(files: Sequence[LogFile], history: History, since: datetime | None = None) -> History:
+    """Return the history with the attempts that were explained later; the log is read once more, if there are any.
+
+    Args:
+        files: Of the log, in order.
+        history: As ``history_of`` found it.
+        since: As for ``history_of``.
+
+    Raises:
+        LogError: A file can not be read.
+    """
     known = {_connection_of(entry.record) for entry in history.entries if entry.mark in ("certain", "likely")}
     wanted = set(history.confirmed) - known
     if not wanted:
         return history
-    explained = [Entry("confirmed", None, record) for record in _connects(files, wanted)]
+    connects = _connects(files_between(files, since, None), wanted)
+    explained = [Entry("confirmed", None, record) for record in connects if not _is_before(record, since)]
     kept = [
         entry for entry in history.entries if not (_is_connect(entry.record) and _connection_of(entry.record) in wanted)
     ]
@@ -186,6 +200,11 @@ def _entry(record: dict[str, Any], device: str) -> Entry | None:
             is_score = isinstance(score, float | int) and not isinstance(score, bool)
             return Entry("ambiguous", score if is_score else None, record)
     return None
+
+
+def _is_before(record: dict[str, Any], since: datetime | None) -> bool:
+    moment = time_of(text_at(record, "@timestamp")) if since is not None else None
+    return since is not None and moment is not None and moment < since
 
 
 def _is_plausible(evidence: Any) -> bool:

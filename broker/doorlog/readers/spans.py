@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
+
+
+class Named(Protocol):
+    """A file, or its path."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, without its folder."""
+
+
+File = TypeVar("File", bound=Named)
 
 _BEGUN: Final = re.compile(r"-(\d{8}T\d{6}Z)-\d{19}\.jsonl")
 _A_SECOND: Final = timedelta(seconds=1)
@@ -25,7 +35,7 @@ def begun(name: str) -> datetime | None:
         return None
 
 
-def files_between(files: Sequence[Path], since: datetime | None, until: datetime | None) -> Iterable[Path]:
+def files_between(files: Sequence[File], since: datetime | None, until: datetime | None) -> Iterable[File]:
     """Leave out the files that can hold no record of a span.
 
     Args:
@@ -33,11 +43,11 @@ def files_between(files: Sequence[Path], since: datetime | None, until: datetime
         since: Where it begins; None for the beginning.
         until: Where it ends; None for no end.
     """
-    for path, following in pairwise(chain(files, (None,))):
-        if path is None:
+    for file, following in pairwise(chain(files, (None,))):
+        if file is None:
             continue
-        first, after = begun(path.name), begun(following.name) if following is not None else None
+        first, after = begun(file.name), begun(following.name) if following is not None else None
         is_before = since is not None and after is not None and after + _A_SECOND < since
         is_after = until is not None and first is not None and first > until
         if not is_before and not is_after:
-            yield path
+            yield file
