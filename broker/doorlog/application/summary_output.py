@@ -149,23 +149,20 @@ def _code_cells(code: CodeCount, *, is_new: bool) -> list[str]:
 def _device_cells(one: Failing, now: datetime, *, is_new: bool) -> list[str]:
     marks = (("new", is_new), ("recovered", one.recovered), ("claimed", one.claimed))
     return [
-        _who(one),
+        safe_text(one.device, _LIMIT) if one.device else f"(unknown) {safe_text(one.source or '-', _LIMIT)}",
         f"{one.attempts:,}",
         f"{one.before:,}",
         safe_text(one.code or "-", _LIMIT),
         _local(one.first),
         ago(one.last.timestamp(), now.timestamp()),
-        ", ".join(word for word, holds in marks if holds),
+        ", ".join([*(word for word, holds in marks if holds), *_last_there(one)]),
     ]
 
 
-def _who(one: Failing) -> str:
-    if one.device:
-        return safe_text(one.device, _LIMIT)
-    names = [safe_text(name, _LIMIT) for name in one.last_there[:MOST_THERE]]
-    more = ", …" if len(one.last_there) > MOST_THERE else ""
-    there = f"; last there: {', '.join(names)}{more}" if names else ""
-    return f"(unknown) {safe_text(one.source or '-', _LIMIT)}{there}"
+def _last_there(one: Failing) -> Iterator[str]:
+    if one.last_there:
+        names = [safe_text(name, _LIMIT) for name in one.last_there[:MOST_THERE]]
+        yield f"last there: {', '.join(names)}{', …' if len(one.last_there) > MOST_THERE else ''}"
 
 
 def _certificate_cells(one: Served) -> list[str]:
@@ -185,7 +182,7 @@ def _section(title: str, titles: Sequence[str], rows: Iterator[Sequence[str]]) -
     yield Text()
     yield Text(title, "bold")
     for number, row in enumerate(padded([titles, *rows])):
-        style = "dim" if number == 0 else "red" if row[-1].startswith("new ") else ""
+        style = "dim" if number == 0 else "red" if row[-1].startswith("new") else ""
         yield Text("  " + "".join(row).rstrip(), style)
 
 
