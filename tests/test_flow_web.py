@@ -161,6 +161,10 @@ async def test_on_a_phone_filters_that_are_not_in_use_are_folded(day: Day) -> No
         wide = await page.locator(f"{ROWS}:first-child .message").bounding_box()
         assert wide is not None
         assert wide["width"] > 300, "a message has the whole width"
+        await page.goto(site.url)
+        code = await page.locator("section:has(#who) td a").first.bounding_box()
+        assert code is not None
+        assert code["height"] < 30, "a code is not broken into syllables"
     async with served(day.log.live) as site, browser_page(site) as page:
         await page.goto(f"{site.url}/log")
         assert await page.locator(".filters").is_visible()
