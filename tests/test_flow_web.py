@@ -100,6 +100,16 @@ async def test_looking_further_back_can_be_stopped(far_back: Day) -> None:
         assert await problems(page) == []
 
 
+async def test_a_log_of_no_records_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doorlog.web.pages._BUDGET", 1)
+    day = Day(tmp_path)
+    day.log.append_raw(b"no record\n" * 20)
+    async with served(day.log.live) as site, browser_page(site) as page:
+        await page.goto(f"{site.url}/log?device=pump-17")
+        await is_live(page)
+        assert await page.locator("text=Nothing here passes the filters.").count() == 1
+
+
 async def test_an_attempt_is_opened_by_keyboard(day: Day) -> None:
     async with served(day.log.live) as site, browser_page(site) as page:
         await page.goto(f"{site.url}/log?outcome=failure")

@@ -88,6 +88,14 @@ def test_a_segment_is_begun_while_there_is_time_for_it(log: WrittenLog) -> None:
     ]
 
 
+def test_lines_that_are_no_records_end_a_page_nowhere(tmp_path: Path) -> None:
+    log = WrittenLog(tmp_path)
+    log.append_raw(b"no record\n" * 20)
+    found = page(log, Filters(device="nobody"), budget=1)
+
+    assert (found.found, found.older) == ([], None)
+
+
 def test_a_jump_to_a_time_reads_what_is_before_it(log: WrittenLog) -> None:
     until = BEGAN + timedelta(minutes=14.5)
 

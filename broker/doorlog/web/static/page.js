@@ -120,9 +120,10 @@ async function lookFurther(table) {
   stop.onclick = () => { stopped = true; };
   for (let looks = 0; looks < MOST_LOOKS && !stopped; looks += 1) {
     const more = document.querySelector(".more[data-further]");
-    if (!more || table.tBodies[0].rows.length >= ENOUGH_ROWS) break;
+    const older = more?.querySelector("a[rel=next]");
+    if (!older || table.tBodies[0].rows.length >= ENOUGH_ROWS) break;
     more.prepend(sign, stop, " ");
-    const answer = await fetch(more.querySelector("a[rel=next]").href).catch(() => null);
+    const answer = await fetch(older.href).catch(() => null);
     if (!answer?.ok) break; // the link is still there
     const page = new DOMParser().parseFromString(await answer.text(), "text/html"); // no script of it is run
     const rows = page.querySelectorAll("#records tbody tr");
