@@ -63,6 +63,9 @@ LINES = {
     "+CMQTTCONNECT: 0,32": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
     "AT+QMTCONN=0,pump-17\r\nOK\r\n\r\n+QMTCONN: 0,0,4": Code.BAD_PASSWORD,
     "+QMTOPEN: 0,5": Code.SERVER_CERTIFICATE_UNKNOWN_CA,
+    "Connection refused, return code 5": Code.NOT_AUTHORIZED,
+    "connection refused (rc=4)": Code.BAD_PASSWORD,
+    "MQTT connect failed: Connection refused (5)": Code.NOT_AUTHORIZED,
 }  # fmt: skip
 
 
@@ -96,6 +99,7 @@ def test_a_number_that_stands_alone_lists_every_stack_that_has_it() -> None:
         "esp-tls: couldn't get hostname for :mqtt.example.com: getaddrinfo() returns 202",
         "MQTT client connects over TLS: status ok",
         "mqtt connected, tls verified, certificate valid",
+        "MQTT connect failed again",
         "+CMQTTCONNECT: 0,0",
         "+QMTCONN: 0,0,0",
         "+QMTOPEN: 0,0",
@@ -115,6 +119,7 @@ UNREACHED = {
     "E (4030) esp-tls: couldn't get hostname for :mqtt.example.com: getaddrinfo() returns 202": "couldn't get hostname",
     "E (5) esp-tls: [sock=54] select() timeout": "select() timeout",
     "Error: Lookup error.": "Lookup error",
+    "[Errno 111] Connection refused": "Connection refused",
     "socket.gaierror: [Errno -2] Name or service not known": "Name or service not known",
     "+CMQTTCONNECT: 0,25": "+CMQTTCONNECT: 0,25",
     "OSError: [Errno 113] EHOSTUNREACH": "EHOSTUNREACH",

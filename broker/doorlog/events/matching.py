@@ -34,9 +34,10 @@ _SHORTEST: Final = 4
 _LEAST_SHARED: Final = 0.6
 """Of what a text's words tell that must stand in what was pasted where it is not there as a whole."""
 _FEWEST_WORDS: Final = 3
+_NAME: Final = re.compile(r"\w+")
 _WORD: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"(?<![\w.:])(-?)(0x)?([0-9a-f]{1,10})(?![\w.])", re.IGNORECASE)
-_ERROR: Final = "error|err|errno|code|rc|returned|return|ret|status|state|alert|reason|number|failed|verify"
+_ERROR: Final = "error|err|errno|code|rc|returned|return|ret|status|state|alert|reason|number|failed|refused|verify"
 _SAID: Final = re.compile(rf"(?:{_ERROR})\W*$")
 _HEXADECIMAL: Final = 4
 """Digits from which on a number without a prefix may be hexadecimal, as Zephyr prints it."""
@@ -61,8 +62,8 @@ def matches_of(pasted: str) -> list[Match]:
         pasted: Anything, of any length; a whole log of a device will do.
     """
     looked_at = pasted[:LONGEST]
-    words, numbers = _words(looked_at), set(_numbers(looked_at))
-    found = sorted((Match(one, _score(one, words, numbers)) for one in device_texts()), key=_rank)
+    given = _Pasted(_words(looked_at), frozenset(_NAME.findall(looked_at.lower())), frozenset(_numbers(looked_at)))
+    found = sorted((Match(one, _score(one, given)) for one in device_texts()), key=_rank)
     least = _SURE if found[0].score >= _SURE else _SOME
     return [match for match in found if match.score >= least][:_MOST]
 
@@ -74,10 +75,15 @@ def did_not_reach(pasted: str, matches: Sequence[Match]) -> str | None:
         pasted: Anything, of any length.
         matches: What it was recognised as.
     """
-    if matches and matches[0].score >= _WHOLE:
+    if matches and (matches[0].score >= _WHOLE or any(map(_is_an_answer, matches))):
         return None
     words = f" {_words(pasted[:LONGEST])} "
     return max((text for text in unreached().texts if f" {_words(text)} " in words), key=len, default=None)
+
+
+def _is_an_answer(match: Match) -> bool:
+    """Whether it is a broker that refused the connection, and not the network."""
+    return match.score >= _SURE and match.text.stack.startswith("CONNACK")
 
 
 def codes_of(matches: Sequence[Match]) -> list[Code]:
@@ -99,19 +105,35 @@ def _rank(match: Match) -> tuple[float, int]:
     return -match.score, -len(match.text.text)
 
 
-def _score(one: DeviceText, words: str, numbers: set[int]) -> float:
+class _Pasted(NamedTuple):
+    """What is compared of what was pasted."""
+
+    words: str
+    names: frozenset[str]
+    """Words with their underscores, as names in code are written."""
+    numbers: frozenset[int]
+
+
+def _score(one: DeviceText, pasted: _Pasted) -> float:
     """Compare one text with what was pasted; 0 where they have nothing to do with each other."""
-    text = _words(one.text)
+    text, words = _words(one.text), pasted.words
     is_of_stack = 0.04 if _names(one.stack) & set(words.split()) else 0.0
     if text == words:
         return 1.0
-    if len(text) >= _SHORTEST and f" {text} " in f" {words} ":
+    if len(text) >= _SHORTEST and _stands_in(one.text, text, pasted):
         return _WHOLE + min(len(text), 50) / 1_000 + is_of_stack
-    if one.number is not None and one.number in numbers:
+    if one.number is not None and one.number in pasted.numbers:
         return 0.8 + is_of_stack
     if len(words.split()) >= 2 and f" {words} " in f" {text} ":
         return 0.5 + 0.3 * len(words) / len(text)
     return _shared(text, words) if " " in one.text else 0.0  # the words of a name belong together
+
+
+def _stands_in(text: str, words: str, pasted: _Pasted) -> bool:
+    """Whether all of a text was pasted: a sentence word for word, the name of a constant as one."""
+    if _NAME.fullmatch(text) and "_" in text:
+        return text.lower() in pasted.names
+    return f" {words} " in f" {pasted.words} "
 
 
 def _shared(text: str, words: str) -> float:
