@@ -147,6 +147,17 @@ def test_an_event_id_tells_the_segment_by_its_number(log: Hours) -> None:
     assert log.near(f"run-{number}")[1] == ["5"]
 
 
+@pytest.mark.parametrize("moment", [at(-5, 0), at(2, 0), at(500, 0)])
+def test_an_event_id_stands_for_its_connection_wherever_it_was_thought_to_be(log: Hours, moment: datetime) -> None:
+    whole, _ = log.near("s3", at(3, 1), budget=10_000_000)
+    for record in whole.records:
+        found, _ = log.near(record["event"]["id"], moment, budget=10_000_000)
+        assert (told(found), found.connection) == (told(whole), "s3")
+
+    alone, _ = log.near("run-1", moment, budget=10_000_000)
+    assert (told(alone), alone.connection) == (["audit_started None"], None)
+
+
 def test_a_record_of_no_connection_is_shown_alone(log: Hours) -> None:
     found, looked = log.near("run-1")
 

@@ -48,14 +48,21 @@ def shown_near(opened: Callable[[], OpenLog], name: str, budget: int, at: dateti
         if connection is None:
             return named
         name = connection
-    files = opened().files
+    found = _around(opened().files, place, name, budget)
+    connection = connection_of(found, name)
+    if connection not in (None, name):  # the record was in another file than it was thought to be
+        found = _around(opened().files, place, str(connection), budget)
+    found.connection = connection if found.records else None
+    return found
+
+
+def _around(files: Sequence[LogFile], place: int, name: str, budget: int) -> Shown:
     found = _looked(files[place:], name, budget, _is_over)
     if not found.has_attempt:
         earlier = _looked(reversed(files[:place]), name, budget, lambda found: found.has_attempt)
         found.records[:0] = sorted(earlier.records, key=lambda record: text_at(record, "@timestamp") or "")
         found.is_cut |= earlier.is_cut
         found.damaged += earlier.damaged
-    found.connection = name if found.records else None
     return found
 
 
