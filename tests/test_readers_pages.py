@@ -117,3 +117,13 @@ def test_a_damaged_file_is_named_and_the_others_are_read(log: WrittenLog) -> Non
 
     assert sequences(found)[:20] == list(range(30, 10, -1))
     assert found.damaged == [packed.name]
+
+
+def test_a_broken_line_where_looking_ends_hides_nothing_before_it(tmp_path: Path) -> None:
+    log = WrittenLog(tmp_path)
+    log.append(3)
+    log.logrotate()
+    log.append_raw(b"what a crash left\n")
+    log.append(3)
+
+    assert leafed(log, Filters(), 10, budget=1) == [[6, 5, 4], [3, 2, 1], []]

@@ -61,7 +61,7 @@ def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None
         LogError: A file can not be read.
     """
     page = Page()
-    first = b""
+    block = b""
     for block in _earlier(_blocks(log, filters, below, page, budget), filters, below):
         first = block[: block.index(b"\n")]
         page.looked_at += len(block)
@@ -77,7 +77,7 @@ def page_of(log: OpenLog, filters: Filters, count: int, below: int | None = None
         if page.looked_at >= budget:
             page.is_cut = True
             break
-    page.older = sequence_of(first) if page.is_cut else None
+    page.older = sequence_of(block) if page.is_cut else None  # a broken line has none, and then the next one's counts
     return page
 
 
@@ -105,7 +105,7 @@ def _earlier(blocks: Iterable[bytes], filters: Filters, below: int | None) -> It
     """Leave out blocks that begin too late: they end later still."""
     for block in blocks:
         first = block[: block.index(b"\n")]
-        if below is not None and _sequence(first) >= below:
+        if below is not None and _sequence(block) >= below:
             continue
         if filters.until is not None and not is_older(first, filters, filters.until):
             continue
