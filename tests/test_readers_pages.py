@@ -127,3 +127,11 @@ def test_a_broken_line_where_looking_ends_hides_nothing_before_it(tmp_path: Path
     log.append(3)
 
     assert leafed(log, Filters(), 10, budget=1) == [[6, 5, 4], [3, 2, 1], []]
+
+
+def test_nor_what_is_behind_it_where_a_time_is_jumped_to(tmp_path: Path) -> None:
+    log = WrittenLog(tmp_path)
+    log.append_raw(b"what a crash left\n")
+    log.append(3, **{"@timestamp": "2026-03-01T15:00:00.000Z"})
+
+    assert sequences(page(log, Filters(until=BEGAN))) == [3, 2, 1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from doorlog.log.segments import sequence_in, sequence_of
+from doorlog.readers.filters import time_of
 from doorlog.readers.lines import blocks_of
 from doorlog.readers.record import text_at
 from doorlog.readers.search import parsed
@@ -107,8 +108,10 @@ def _earlier(blocks: Iterable[bytes], filters: Filters, below: int | None) -> It
         first = block[: block.index(b"\n")]
         if below is not None and _sequence(block) >= below:
             continue
-        if filters.until is not None and not is_older(first, filters, filters.until):
-            continue
+        if filters.until is not None:
+            moment = time_of(text_at(parsed(first), "@timestamp"))
+            if moment is not None and moment >= filters.until:  # a broken line has none, and those behind it count
+                continue
         yield block
 
 
