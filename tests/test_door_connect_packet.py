@@ -281,6 +281,23 @@ def test_a_client_id_that_is_no_utf8_is_named_readably() -> None:
     assert error.connect == ConnectFacts("MQTT", 4, True, 60, r"pump-\xff17")
 
 
+@pytest.mark.parametrize("level", [4, 5])
+def test_a_name_with_a_wrong_length_shows_nothing_of_the_password_behind_it(level: int) -> None:
+    """An U+0000 is in no name: what follows it is the length of the next field, and that field."""
+    properties = b"\0" if level == 5 else b""
+    user_name = connect("pump", protocol=("MQTT", level), properties=properties, user_name=b"anna\0\x0awonderland")
+    client_id = connect(b"pump\0\4anna\0\x0awonderland", protocol=("MQTT", level), properties=properties)
+
+    for sent in (user_name, client_id):
+        facts = connect_facts(sent, 1_000)
+        assert facts is not None
+        assert "wonder" not in repr(facts) + repr(refusal(sent).connect)
+        assert facts.client_id == "pump"
+    facts = connect_facts(user_name, 1_000)
+    assert facts is not None
+    assert facts.user_name == "anna"
+
+
 def test_wrong_flags_are_judged_after_the_client_id_so_that_it_can_be_named() -> None:
     error = refusal(connect("pump-17", flags=0x01))
 

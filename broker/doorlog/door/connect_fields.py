@@ -209,7 +209,8 @@ def _check_flags(flags: int) -> None:
 
 
 def _readable(raw: bytes) -> str:
-    return raw.decode(errors="backslashreplace")
+    """Return a name for the record, up to U+0000: where its length is wrong, the next field's begins there."""
+    return raw.partition(b"\0")[0].decode(errors="backslashreplace")
 
 
 def _check_utf8(raw: bytes, name: str) -> None:
