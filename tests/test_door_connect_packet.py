@@ -298,6 +298,16 @@ def test_a_name_with_a_wrong_length_shows_nothing_of_the_password_behind_it(leve
     assert facts.user_name == "anna"
 
 
+def test_nor_of_a_long_one_whose_length_has_no_zero() -> None:
+    token = b"wonderland" * 30
+    sent = connect("pump", user_name=b"anna" + len(token).to_bytes(2) + token)
+    facts = connect_facts(sent, 1_000)
+
+    assert facts is not None
+    assert (facts.client_id, facts.user_name) == ("pump", "anna")
+    assert refusal(sent).connect == facts
+
+
 def test_wrong_flags_are_judged_after_the_client_id_so_that_it_can_be_named() -> None:
     error = refusal(connect("pump-17", flags=0x01))
 

@@ -20,6 +20,7 @@ _WILL_QOS: Final = 0x18
 _VERSIONS: Final = {3: "MQTT 3.1", 4: "MQTT 3.1.1", 5: "MQTT 5.0"}  # the levels whose CONNECT can be read
 _BRIDGE: Final = 0x80  # set on the level by mosquitto's bridges, which try again without it when refused
 _PLANE_ENDS: Final = "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 _ADVISED_AGAINST: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef{_PLANE_ENDS}]")
 
 
@@ -159,9 +160,10 @@ class ConnectFields:
 
     def _read_user_name(self) -> None:
         raw = self._binary("user name")
-        self.user_name = _readable(raw)
+        # Nor up to any other control character: the length of a password of 256 bytes or more begins with one.
+        self.user_name = _readable(_CONTROL.split(raw, maxsplit=1)[0])
         _check_utf8(raw, "user name")
-        if not _is_clean(self.user_name):
+        if not _is_clean(raw.decode()):
             raise MalformedConnect("the user name contains control characters or noncharacters (MQTT 3.1.1, 1.5.3)")
 
     def _skip_properties(self) -> None:

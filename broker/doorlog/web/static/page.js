@@ -123,9 +123,9 @@ async function lookFurther(table) {
     const older = more?.querySelector("a[rel=next]");
     if (!older || table.tBodies[0].rows.length >= ENOUGH_ROWS) break;
     more.prepend(sign, stop, " ");
-    const answer = await fetch(older.href).catch(() => null);
-    if (!answer?.ok) break; // the link is still there
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html"); // no script of it is run
+    const text = await fetch(older.href).then((answer) => (answer.ok ? answer.text() : null)).catch(() => null);
+    if (text === null) break; // the link is still there
+    const page = new DOMParser().parseFromString(text, "text/html"); // no script of it is run
     const rows = page.querySelectorAll("#records tbody tr");
     if (rows.length) document.getElementById("nothing")?.remove();
     table.tBodies[0].append(...rows);
