@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 PRIVATE = 0o600
 """For its owner alone."""
 
 
-def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+def replace_file(path: Path, content: bytes, mode: int = PRIVATE, *, keeps_owner: bool = False) -> None:
     """Write a file anew, durably.
 
     Args:
         path: Where it is, or is to be; its folder exists.
         content: All of it.
         mode: Its permissions.
+        keeps_owner: Whether it belongs to whom it belonged, where this process may say so.
 
     Raises:
         OSError: It can not be written; then it is what it was.
@@ -25,6 +27,10 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
+            if keeps_owner:
+                with suppress(FileNotFoundError, PermissionError):
+                    old = path.stat()
+                    os.fchown(descriptor, old.st_uid, old.st_gid)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

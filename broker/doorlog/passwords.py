@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import secrets
-import tempfile
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from argon2 import PasswordHasher
 
 from doorlog.errors import SettingsError
+from doorlog.files import replace_file
 
 MAX_BYTES = 65_535
 """The longest user name, and the longest password, that CONNECT can carry (MQTT 3.1.1, 1.5.3 and 3.1.3.5)."""
@@ -123,7 +123,7 @@ def set_password(path: Path, user: str, password: str) -> None:
     try:
         with _folder_locked(path.parent) as folder:
             lines = _lines(path.read_bytes()) if path.exists() else []
-            _replace(path, b"\n".join(_with(lines, user.encode(), new)) + b"\n")
+            replace_file(path, b"\n".join(_with(lines, user.encode(), new)) + b"\n", keeps_owner=True)
             os.fsync(folder)
     except OSError as error:
         raise SettingsError(f"{path}: the password file can not be written: {error.strerror}") from error
@@ -217,19 +217,3 @@ def _folder_locked(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with suppress(FileNotFoundError, PermissionError):
-                old = path.stat()
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
