@@ -11,7 +11,7 @@ import pytest
 from doorlog.errors import LogError
 from doorlog.log.segments import closed_segments
 from doorlog.readers import files as module
-from doorlog.readers.files import open_log
+from doorlog.readers.files import open_log, reopening
 from doorlog.readers.lines import DamagedFile
 from doorlog.readers.verify import verify
 from support.chained_logs import ChainedLog, eventful_log, pack
@@ -208,3 +208,15 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, packed: str) -> None:
     assert found is not None
     assert found.sentence == "this is no record: it is longer than 1,048,576 bytes"
     assert read < 3_000_000
+
+
+def test_whoever_reads_a_log_more_than_once_has_it_open_once(tmp_path: Path, log: ChainedLog) -> None:
+    live = log.write(tmp_path)
+
+    with reopening(lambda: open_log(live)) as opened:
+        first = opened().live
+        second = opened().live
+        assert first is not None
+        assert second is not None
+        assert (first.closed, second.closed) == (True, False)
+    assert second.closed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -15,7 +14,6 @@ from doorlog.errors import DoorlogError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from doorlog.readers.lines import LogFile
     from doorlog.readers.show import Shown
 
 # As in cli: what a command needs is imported when it runs, and its flags are booleans.
@@ -66,26 +64,17 @@ def show(
 
 
 def _near(log: Path, name: str) -> Shown:
-    from doorlog.readers.files import OpenLog, open_log
+    from doorlog.readers.files import open_log, reopening
     from doorlog.readers.near import shown_near
 
-    with ExitStack() as stack:
-
-        def opened() -> OpenLog:
-            stack.close()  # of a first reading
-            return stack.enter_context(open_log(log))
-
+    with reopening(lambda: open_log(log)) as opened:
         return shown_near(opened, name, _NEAR)
 
 
 def _everywhere(log: Path, name: str) -> Shown:
     from doorlog.application.log_progress import reading
+    from doorlog.readers.files import reopening
     from doorlog.readers.show import shown
 
-    with ExitStack() as stack:
-
-        def files() -> list[LogFile]:
-            stack.close()  # of a first reading, with its bar
-            return stack.enter_context(reading(log, "reading"))
-
+    with reopening(lambda: reading(log, "reading")) as files:
         return shown(files, name)

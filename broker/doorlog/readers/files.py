@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from gzip import BadGzipFile
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 from zstandard import ZstdError
 
@@ -23,6 +23,7 @@ _PACKED: Final = (".zst", ".gz")
 _DAMAGES: Final = (ZstdError, EOFError, zlib.error, BadGzipFile)
 _NAME_IT: Final = "name the log with --log, or its configuration with -c"
 
+Opened = TypeVar("Opened")
 Advance = Callable[[int], object]
 """Is told how many bytes on disk were read since the last call."""
 
@@ -66,6 +67,22 @@ def open_log(log: Path, advance: Advance = lambda _: None) -> Iterator[OpenLog]:
         if file is not None:
             files.append(LogFile(live.name, _chunks(live, file, advance), live=not packed))
         yield OpenLog(files, sum(map(_size, [*closed, live])), live, None if packed else file)
+
+
+@contextmanager
+def reopening(open_it: Callable[[], AbstractContextManager[Opened]]) -> Iterator[Callable[[], Opened]]:
+    """Yield what opens a log for those that read it more than once: each time, what it opened before is closed.
+
+    Args:
+        open_it: Opens it, as ``open_log`` does.
+    """
+    with ExitStack() as stack:
+
+        def opened() -> Opened:
+            stack.close()
+            return stack.enter_context(open_it())
+
+        yield opened
 
 
 @contextmanager

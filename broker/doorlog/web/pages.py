@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -16,12 +15,13 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from doorlog.errors import DoorlogError, LogError
 from doorlog.events.codes import Code, Outcome, Stage
 from doorlog.identity.overview import State
-from doorlog.readers.files import open_log
+from doorlog.readers.files import open_log, reopening
 from doorlog.readers.filters import time_of
 from doorlog.readers.near import shown_near
 from doorlog.readers.pages import page_of
 from doorlog.readers.show import shown
 from doorlog.readers.story import story_of
+from doorlog.readers.troubles import MOST_THERE
 from doorlog.text import safe_text
 from doorlog.web.numbers import Numbers
 from doorlog.web.query import FIELDS, attempt_url, read_query
@@ -30,7 +30,8 @@ from doorlog.web.story import fields_of, stages_of
 from doorlog.web.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from starlette.requests import Request
 
@@ -75,7 +76,7 @@ class Pages:
         )
         self._templates.filters["safe_text"] = lambda text: safe_text(str(text), _LONGEST)
         self._templates.filters["clock"] = _clock
-        self._templates.globals.update(spans=_SPANS, attempt_url=attempt_url)
+        self._templates.globals.update(spans=_SPANS, attempt_url=attempt_url, most_there=MOST_THERE)
 
     async def overview(self, request: Request) -> Response:
         """``/``: the frame at once; the numbers are fetched by the script, or by a link."""
@@ -207,16 +208,8 @@ class Pages:
         with self._reading() as opened:
             return shown(lambda: opened().files, name)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Callable[[], OpenLog]]:
-        """Yield what opens the log; once more, it closes it before."""
-        with ExitStack() as stack:
-
-            def opened() -> OpenLog:
-                stack.close()
-                return stack.enter_context(open_log(self._log, self._go_on))
-
-            yield opened
+    def _reading(self) -> AbstractContextManager[Callable[[], OpenLog]]:
+        return reopening(lambda: open_log(self._log, self._go_on))
 
     def _go_on(self, _count: int) -> None:
         """Raise where nobody waits any more for what is read."""
