@@ -50,6 +50,10 @@ LogConfig = Annotated[
     typer.Option("-c", "--config", metavar="FILE", help="Configuration that names the log.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only from then on (RFC 3339), or a span back: 90s 15m 24h 7d."),
+]
 
 
 def examples(*lines: str) -> str:

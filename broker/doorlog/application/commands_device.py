@@ -18,6 +18,7 @@ from doorlog.application.commands import (
     ExitCode,
     LogConfig,
     LogOption,
+    SinceOption,
     examples,
     fail,
     log_of,
@@ -64,10 +65,7 @@ def device(
     log: LogOption = None,
     config: LogConfig = None,
     directory: DirectoryOption = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only from then on (RFC 3339), or a span back: 90s 15m 24h 7d."),
-    ] = None,
+    since: SinceOption = None,
     last: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many entries, the latest.")] = 30,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 from zstandard import ZstdError
 
-from doorlog.application.commands import AsJson, ExitCode, LogConfig, LogOption, examples, fail, log_of, say, understood
+from doorlog.application.commands import (
+    AsJson,
+    ExitCode,
+    LogConfig,
+    LogOption,
+    SinceOption,
+    examples,
+    fail,
+    log_of,
+    say,
+    understood,
+)
 from doorlog.application.directory_options import warn_of_damage
 from doorlog.errors import DoorlogError, LogError
 from doorlog.events.codes import Outcome, Stage
@@ -58,9 +69,7 @@ def tail(
     ] = None,
     listener: Annotated[str | None, typer.Option(metavar="NAME", help="Only at this listener.")] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="Only where this stands anywhere in it.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only from then on (RFC 3339), or a span back: 90s 15m 24h 7d.")
-    ] = None,
+    since: SinceOption = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only up to then; as --since.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -189,10 +189,8 @@ def _numbers(pasted: str) -> Iterator[int]:
 
 def _values(sign: str, prefix: str, digits: str) -> Iterator[int]:
     """Yield what digits may mean; the sign is often left out, or added where a stack prints the absolute value."""
-    readings = (
-        [16] if prefix else [base for base, fits in ((10, digits.isdigit()), (16, len(digits) >= _HEXADECIMAL)) if fits]
-    )
-    for base in readings:
+    bases = ((10, not prefix and digits.isdigit()), (16, bool(prefix) or len(digits) >= _HEXADECIMAL))
+    for base in (base for base, fits in bases if fits):
         value = int(digits, base)
         yield -value if sign else value
         if prefix or base == 16 or value > 255:

@@ -117,10 +117,8 @@ def history_of(files: Sequence[LogFile], device: str, *, last: int, since: datet
         LogError: A file can not be read.
     """
     history = History(device, last)
-    text = as_json(device)
-    for line in lines_with(
-        files_between(files, since, None), re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged
-    ):
+    text, chosen = as_json(device), files_between(files, since, None)
+    for line in lines_with(chosen, re.compile(b"(%b)" % re.escape(text)), {text}, history.damaged):
         record = parsed(line)
         found = _entry(record, device) if record is not None else None
         if record is None or found is None or _is_before(record, since):
@@ -203,8 +201,10 @@ def _entry(record: dict[str, Any], device: str) -> Entry | None:
 
 
 def _is_before(record: dict[str, Any], since: datetime | None) -> bool:
-    moment = time_of(text_at(record, "@timestamp")) if since is not None else None
-    return since is not None and moment is not None and moment < since
+    if since is None:
+        return False
+    moment = time_of(text_at(record, "@timestamp"))
+    return moment is not None and moment < since
 
 
 def _is_plausible(evidence: Any) -> bool:
